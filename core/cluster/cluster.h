@@ -1,0 +1,112 @@
+// Cluster: where. Devices, switches, NICs and links as a graph; knows nothing of models.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/units.h"
+
+namespace pgram {
+
+/// One measured duration of a kernel on a shape, written by `pgram calibrate`.
+/// `busy`: how many of the machine's device slots ran the same kernel at the same time (1 = alone).
+struct MeasuredKernel {
+  std::string kernel;            ///< name_of(Kernel)
+  std::array<uint64_t, 4> shape{};  ///< as kernel_shape() in core/plan/kernel.h; unused places 0
+  Seconds seconds = 0;
+  uint32_t busy = 1;
+};
+
+/// A collective or copy measured between `ranks` devices of this machine: seconds against bytes.
+struct MeasuredTransfer {
+  std::string operation;  ///< all_reduce, all_gather, reduce_scatter, send
+  uint32_t ranks = 2;
+  Bytes bytes = 0;  ///< nccl-tests' size: whole buffer
+  Seconds seconds = 0;
+  uint32_t busy = 1;
+};
+
+/// A kind of processor: data sheet figures, fitted efficiencies, and (after calibration) measured tables.
+struct Device {
+  std::string name;                   ///< "h100-sxm"
+  std::string source;                 ///< where the numbers come from
+  bool is_cpu = false;
+  Bytes memory_bytes = 0;
+  double memory_bytes_per_second = 0;
+  double fp32_flops_per_second = 0;   ///< dense peak of matrix products
+  double bf16_flops_per_second = 0;
+  double matmul_efficiency = 0.75;    ///< share of peak a large matrix product reaches
+  double attention_efficiency = 0.5;
+  double memory_efficiency = 0.85;    ///< share of bandwidth an element-wise kernel reaches
+  Seconds launch_seconds = 0;         ///< added to every kernel on its stream
+  double copy_bytes_per_second = 0;   ///< CPU: memory copies between ranks
+  Seconds transfer_latency_seconds = 0;  ///< CPU: one rendezvous
+  std::vector<MeasuredKernel> kernels;
+  std::vector<MeasuredTransfer> transfers;
+};
+
+/// A one-way direction of a cable or bus.
+struct Link {
+  uint32_t from = 0, to = 0;  ///< vertices
+  double bytes_per_second = 0;
+  Seconds latency = 0;
+  std::string kind;  ///< nvlink, pcie, infiniband, ethernet, memory
+};
+
+enum class VertexKind : uint8_t { device, nic, switch_ };
+struct Vertex {
+  VertexKind kind = VertexKind::device;
+  std::string name;
+  uint32_t node = 0;  ///< index of the node that holds it; ~0u for switches between nodes
+};
+
+/// What a transfer between two devices crosses, in one direction.
+struct Path {
+  double bytes_per_second = 0;  ///< of the narrowest link
+  Seconds latency = 0;          ///< sum
+  bool crosses_nodes = false;
+};
+
+class Topology;  // the Boost.Graph, hidden in cluster/topology.cpp
+
+struct Cluster {
+  std::string name;  ///< as asked for: "dgx-h100:2", "this"
+  Device device;     ///< every device is of this kind
+  uint32_t devices = 0;
+  uint32_t devices_per_node = 0;
+  /// Devices that share processors: `cores` threads serve all devices together (0 = each device has its own).
+  /// Set for `this` when more ranks are asked for than there are cores.
+  uint32_t shared_cores = 0;
+  uint32_t cores_per_device = 0;  ///< CPU threads of one device (0 for a GPU)
+  std::vector<Vertex> vertices;   ///< devices come first: vertex i is device i
+  std::vector<Link> links;
+  std::shared_ptr<const Topology> topology;
+
+  uint32_t node_of(uint32_t device_index) const { return device_index / devices_per_node; }
+  /// Shortest route by latency (Boost.Graph); deterministic. All devices of a node are alike in the generators, so
+  /// results are cached per (within a node, across leaves).
+  Path path(uint32_t from, uint32_t to) const;
+};
+
+/// "dgx-h100", "dgx-h100:2" (2 nodes), "dgx-h100:2048@3" (oversubscription 3 of the leaf-spine), "this", "this:4"
+/// (4 devices), or a path to a cluster file (YAML). `ranks_hint`: for "this", how many devices to make (0 = one per core).
+Cluster find_cluster(const std::string& name_or_path, uint32_t ranks_hint = 0);
+/// This machine through hwloc: `devices` groups of cores (0 = one device per core).
+Cluster this_machine(uint32_t devices = 0);
+
+struct ClusterEntry {
+  std::string name, description;
+  Device device;
+  uint32_t devices_per_node = 0;
+};
+std::vector<ClusterEntry> library_clusters();
+
+/// Device files (models/devices/*.yaml and what `pgram calibrate` writes).
+Device read_device(const std::string& path);
+Device find_device(const std::string& name_or_path);
+void write_device(const Device&, const std::string& path);
+
+}  // namespace pgram

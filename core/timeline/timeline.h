@@ -1,0 +1,70 @@
+// Timeline: what happened or what would happen. Spans per rank and stream, counters; each span names its Task.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/units.h"
+#include "core/plan/plan.h"
+
+namespace pgram {
+
+struct Span {
+  uint32_t rank = 0, call = 0;
+  uint16_t op = 0;
+  uint8_t stream = 0;
+  uint8_t flags = 0;
+  uint32_t wait_ns = 0;  ///< communication: how much of the span was waiting for other members
+  Picoseconds start = 0, end = 0;
+  bool operator==(const Span&) const = default;
+};
+static_assert(sizeof(Span) == 32);
+
+struct CounterSample {
+  uint32_t rank = 0;
+  uint32_t counter = 0;  ///< index into Timeline::counter_names
+  Picoseconds time = 0;
+  int64_t value = 0;
+};
+static_assert(sizeof(CounterSample) == 24);
+
+/// One training step: a run of spans (sorted by rank, stream, start) and its wall time.
+struct Step {
+  uint64_t first_span = 0, num_spans = 0;
+  Picoseconds start = 0, end = 0;
+  double loss = 0, gradient_norm = 0;  ///< 0 where simulated
+};
+
+enum class TimelineSource : uint8_t { simulated, measured };
+
+/// Spans may live in memory or in a mapped file; `spans` views them and `storage` keeps them alive.
+struct Timeline {
+  std::shared_ptr<const Plan> plan;
+  TimelineSource source = TimelineSource::simulated;
+  std::map<std::string, std::string> facts;  ///< device, network, launch window, date, warnings ...
+  /// Folded simulation: rank -> the rank whose spans stand for it. Empty = every rank has its own.
+  std::vector<uint32_t> representative;
+  std::vector<Step> steps;
+  std::span<const Span> spans;
+  std::vector<std::string> counter_names;  ///< "memory" (bytes)
+  std::vector<CounterSample> counters;
+  std::shared_ptr<const void> storage;
+
+  std::span<const Span> of_step(size_t step) const { return spans.subspan(steps[step].first_span, steps[step].num_spans); }
+  uint32_t representative_of(uint32_t rank) const { return representative.empty() ? rank : representative[rank]; }
+  /// The step whose duration is the median (lower one of two); the only one for a simulation.
+  size_t median_step() const;
+  Picoseconds median_step_time() const;
+  /// Takes ownership of the spans.
+  void set_spans(std::vector<Span>);
+};
+
+/// Versioned binary file, memory-mapped on reading; the Plan travels inside. InputError for other versions, truncation
+/// and hostile counts.
+void write_timeline(const Timeline&, const std::string& path);
+Timeline read_timeline(const std::string& path);
+
+}  // namespace pgram
