@@ -12,7 +12,9 @@
 namespace pgram {
 
 enum class DType : uint8_t { f32, bf16, i32 };
-constexpr uint32_t size_of(DType t) { return t == DType::bf16 ? 2 : 4; }
+constexpr uint32_t size_of(DType t) {
+  return t == DType::bf16 ? 2 : 4;
+}
 
 /// Mesh axes as bits: a group of ranks is a mask of axes.
 using AxisMask = uint8_t;
@@ -23,7 +25,8 @@ constexpr int kMeshAxes = 3;
 enum class Stream : uint8_t { compute, tensor, data, misc, channel_first };
 /// One stream per channel end: direction (to the next rank or the previous), payload (activation or gradient), end.
 constexpr Stream channel_stream(bool up, bool gradient, bool receives) {
-  return static_cast<Stream>(static_cast<int>(Stream::channel_first) + (up ? 4 : 0) + (gradient ? 2 : 0) + (receives ? 1 : 0));
+  return static_cast<Stream>(static_cast<int>(Stream::channel_first) + (up ? 4 : 0) + (gradient ? 2 : 0) +
+                             (receives ? 1 : 0));
 }
 constexpr int kStreams = static_cast<int>(Stream::channel_first) + 8;
 const char* name_of(Stream);
@@ -32,14 +35,15 @@ struct Field {
   std::string name;
   DType dtype = DType::f32;
   uint8_t num_dims = 1;
-  bool joined = false;      ///< lies directly behind the previous field, so that one operand can span both
+  bool joined = false;  ///< lies directly behind the previous field, so that one operand can span both
   std::array<uint32_t, 2> dims{1, 1};
   uint8_t shard_dim = 0;    ///< which dim is split ...
   AxisMask shard_axes = 0;  ///< ... over these axes (0: every rank has the whole)
-  AxisMask partial_axes = 0;  ///< a gradient that is complete only after a sum over these axes (kPp: over a listed group)
-  bool duplicate = false;   ///< a tied copy that the gradient norm must not count again
-  uint32_t full_dim = 0;    ///< whole size of shard_dim before padding; 0 = dims[shard_dim] * ranks
-  uint64_t offset = 0;      ///< bytes from the record's start
+  AxisMask partial_axes =
+      0;                   ///< a gradient that is complete only after a sum over these axes (kPp: over a listed group)
+  bool duplicate = false;  ///< a tied copy that the gradient norm must not count again
+  uint32_t full_dim = 0;   ///< whole size of shard_dim before padding; 0 = dims[shard_dim] * ranks
+  uint64_t offset = 0;     ///< bytes from the record's start
   /// Parameters: the tensor's name in safetensors files, "{}" standing for the layer
   /// ("model.layers.{}.self_attn.q_proj.weight"); part `stored_part` of `stored_parts` equal slices of its output dim,
   /// transposed there if the file keeps [in, out] (GPT-2's Conv1D).
@@ -74,6 +78,17 @@ struct Operand {
 constexpr uint16_t kWhole = 0xffff;
 constexpr uint16_t kNoComm = 0xffff;
 
+struct Plan;
+struct Body;
+/// What an operand spans: one field, joined fields (rows added up), or a whole record (one dim of 4-byte elements).
+struct OperandShape {
+  std::array<uint32_t, 2> dims{1, 1};
+  uint8_t num_dims = 1;
+  DType dtype = DType::f32;
+  uint64_t offset = 0, bytes = 0;  ///< within the record
+};
+OperandShape operand_shape(const Plan&, const Body&, Operand);
+
 /// Numbers a kernel needs beside its operands; deduplicated, Op::attributes is an index.
 struct Attributes {
   uint32_t sequence = 0, head_dim = 0, heads = 0, kv_heads = 0;  ///< heads of this rank
@@ -82,10 +97,10 @@ struct Attributes {
   float rope_factor = 1, rope_low = 1, rope_high = 4;
   uint32_t rope_original = 0;
   float epsilon = 0;
-  float scale = 1;           ///< ce_loss, ce_bwd: 1 / tokens of the global batch
-  uint32_t vocabulary = 0;   ///< unpadded, global
-  uint8_t activation = 0;    ///< Activation
-  uint8_t opaque_kind = 0;   ///< 0 F, 1 B, 2 I, 3 W
+  float scale = 1;          ///< ce_loss, ce_bwd: 1 / tokens of the global batch
+  uint32_t vocabulary = 0;  ///< unpadded, global
+  uint8_t activation = 0;   ///< Activation
+  uint8_t opaque_kind = 0;  ///< 0 F, 1 B, 2 I, 3 W
   bool operator==(const Attributes&) const = default;
 };
 
@@ -104,12 +119,12 @@ struct Op {
 static_assert(sizeof(Op) == 40);
 
 struct Body {
-  std::string name;                ///< "layer.f"
+  std::string name;  ///< "layer.f"
   Category category = Category::other;
-  std::vector<uint16_t> formals;   ///< record of each formal
+  std::vector<uint16_t> formals;  ///< record of each formal
   std::vector<Op> ops;
   std::vector<Operand> operands;
-  std::vector<uint16_t> waits;     ///< ops of this body that an op waits for
+  std::vector<uint16_t> waits;  ///< ops of this body that an op waits for
 };
 
 /// [31 alloc][30 free][29..22 pool][21..0 slot]
@@ -168,16 +183,16 @@ struct Program {
 
 struct Communicator {
   std::string name;
-  AxisMask axes = 0;             ///< members differ in these coordinates only
-  bool directed = false;         ///< a channel from role `source` to role `target`
+  AxisMask axes = 0;      ///< members differ in these coordinates only
+  bool directed = false;  ///< a channel from role `source` to role `target`
   uint16_t source = 0, target = 0;
   std::vector<uint16_t> roles;   ///< with kPp: only these roles (empty = all)
   Stream stream = Stream::misc;  ///< the one stream it belongs to; a channel's stream is the end's own
 };
 
 struct Mesh {
-  std::array<uint32_t, kMeshAxes> size{1, 1, 1};    ///< tp, dp, pp
-  std::array<uint8_t, kMeshAxes> order{0, 1, 2};    ///< fastest first
+  std::array<uint32_t, kMeshAxes> size{1, 1, 1};  ///< tp, dp, pp
+  std::array<uint8_t, kMeshAxes> order{0, 1, 2};  ///< fastest first
 
   uint32_t ranks() const { return size[0] * size[1] * size[2]; }
   std::array<uint32_t, kMeshAxes> coordinates(uint32_t rank) const;
@@ -197,7 +212,7 @@ struct Plan {
   std::map<std::string, std::string> facts;
 
   uint32_t role(uint32_t rank) const { return mesh.coordinates(rank)[2]; }
-  uint64_t tasks() const;              ///< of one rank of every role
+  uint64_t tasks() const;                      ///< of one rank of every role
   uint64_t memory_bytes(uint32_t role) const;  ///< all pools of a role: the arena
 };
 

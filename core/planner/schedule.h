@@ -21,8 +21,8 @@ Schedule gpipe(uint32_t ranks, uint32_t micro_batches);
 /// Warm-up min(P-1-r, M), then one forward one backward (Megatron's non-interleaved schedule).
 Schedule one_f_one_b(uint32_t ranks, uint32_t micro_batches);
 
-std::string to_text(const ScheduleOp&);       ///< "2F0", "2SEND_F0"
-std::string to_text(const Schedule&);         ///< rows of comma-separated ops, PyTorch's CSV
+std::string to_text(const ScheduleOp&);  ///< "2F0", "2SEND_F0"
+std::string to_text(const Schedule&);    ///< rows of comma-separated ops, PyTorch's CSV
 /// InputError with file and line for anything that is not op text.
 Schedule parse_schedule(const std::string& text, const std::string& file_name);
 /// By name (gpipe, 1f1b) or from a file of rows.

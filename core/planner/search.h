@@ -12,22 +12,22 @@ namespace pgram {
 
 struct Estimate {
   double step_seconds = 0;
-  double bubble = 0;             ///< of total
-  double exposed_comm = 0;       ///< share of the step
+  double bubble = 0;        ///< of total
+  double exposed_comm = 0;  ///< share of the step
   double model_flops_utilisation = 0;
 };
 
 struct Candidate {
   Layout layout;
-  Workload workload;             ///< micro_batch varies
-  std::string unfit;             ///< why it cannot be used; empty if it can
-  uint64_t memory_bytes = 0;     ///< of the fullest rank
-  Estimate estimate;             ///< valid when unfit is empty
+  Workload workload;          ///< micro_batch varies
+  std::string unfit;          ///< why it cannot be used; empty if it can
+  uint64_t memory_bytes = 0;  ///< of the fullest rank
+  Estimate estimate;          ///< valid when unfit is empty
 };
 
 struct SearchSpace {
   uint32_t devices = 0, devices_per_node = 0;
-  uint64_t memory_bytes = 0;     ///< per device
+  uint64_t memory_bytes = 0;  ///< per device
   std::vector<uint32_t> micro_batch_sizes{1, 2, 4};
   bool sequence_parallel = true;  ///< try .sp where tp > 1
   std::vector<std::string> schedules{"1f1b"};

@@ -1,0 +1,63 @@
+#include "core/plan/kernel.h"
+
+#include <string>
+
+#include "core/base/errors.h"
+#include "core/plan/plan.h"
+
+namespace pgram {
+
+static constexpr std::array<std::string_view, kKernels> kKernelNames{
+    "input",       "embed",         "embed_dw",      "positions",     "positions_dw",   "rms_norm",    "rms_norm_dx",
+    "rms_norm_dw", "layer_norm",    "layer_norm_dx", "layer_norm_dw", "matmul",         "matmul_dx",   "matmul_dw",
+    "bias",        "bias_dw",       "head_norm",     "head_norm_dx",  "head_norm_dw",   "rope",        "rope_bwd",
+    "attention",   "attention_bwd", "swiglu",        "swiglu_bwd",    "gelu",           "gelu_bwd",    "add",
+    "ce_max",      "ce_sum",        "ce_loss",       "ce_bwd",        "zero",           "sum_squares", "clip",
+    "adamw",       "sgd",           "opaque",        "all_reduce",    "all_reduce_max", "all_gather",  "reduce_scatter",
+    "send",        "recv"};
+
+static constexpr std::array<std::string_view, kCategories> kCategoryNames{
+    "forward", "backward", "optimizer", "tensor parallel", "data parallel", "pipeline", "other"};
+
+std::string_view name_of(Kernel kernel) {
+  return kKernelNames[static_cast<size_t>(kernel)];
+}
+std::string_view name_of(Category category) {
+  return kCategoryNames[static_cast<size_t>(category)];
+}
+
+Kernel parse_kernel(std::string_view name) {
+  for (size_t i = 0; i < kKernelNames.size(); ++i) {
+    if (kKernelNames[i] == name) return static_cast<Kernel>(i);
+  }
+  throw InputError("kernel", "unknown kernel '" + std::string(name) + "'");
+}
+
+std::array<uint64_t, 4> kernel_shape(const Plan& plan, const Body& body, const Op& op) {
+  const Operand* operands = body.operands.data() + op.first_operand;
+  const auto dims = [&](int i) { return operand_shape(plan, body, operands[i]).dims; };
+  if (is_communication(op.kernel)) return {op.bytes};
+  switch (op.kernel) {
+    case Kernel::matmul:
+      return {dims(0)[0], dims(0)[1], dims(1)[1]};  // y[n,o] <- x[n,i]
+    case Kernel::matmul_dx:
+      return {dims(0)[0], dims(1)[1], dims(0)[1]};  // dx[n,i] <- dy[n,o]
+    case Kernel::matmul_dw:
+      return {dims(1)[0], dims(1)[1], dims(2)[1]};  // dW <- dy[n,o], x[n,i]
+    case Kernel::attention:
+    case Kernel::attention_bwd: {
+      const Attributes& a = plan.attributes[op.attributes];
+      return {dims(0)[0], a.heads, uint64_t{a.kv_heads} << 32 | a.head_dim, a.sequence};
+    }
+    default:
+      break;
+  }
+  for (int i = 0; i < op.num_operands; ++i) {
+    const OperandShape shape = operand_shape(plan, body, operands[i]);
+    if (shape.num_dims == 2) return {shape.dims[0], shape.dims[1]};
+  }
+  return op.num_operands ? std::array<uint64_t, 4>{operand_shape(plan, body, operands[0]).dims[0]}
+                         : std::array<uint64_t, 4>{};
+}
+
+}  // namespace pgram
