@@ -30,9 +30,14 @@ function(pgram_library name)
   target_link_libraries(${name} PUBLIC pgram_options ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
-# pgram_test(folder DEPENDS libs...): one GoogleTest program from tests/<folder>/*.cpp, every case a CTest test.
+# The programs that hold tests with the label "tsan".
+add_custom_target(tsan_tests)
+
+# pgram_test(folder DEPENDS libs... [SLOW filter] [TSAN filter]): one GoogleTest program from tests/<folder>/*.cpp, every
+# case a CTest test. Cases that match the SLOW filter get the label "slow" (not run under ASan), those that match the
+# TSAN filter "tsan" (run under ThreadSanitizer: threads of our own only, nothing that enters oneDNN or OpenMP).
 function(pgram_test folder)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SLOW;TSAN" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
   if(NOT sources)
     return()
@@ -41,5 +46,22 @@ function(pgram_test folder)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE pgram_options ${ARG_DEPENDS} GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE PGRAM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" PGRAM_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  gtest_discover_tests(${target} TEST_PREFIX "${folder}." PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)
+  set(labelled ${ARG_SLOW} ${ARG_TSAN})
+  list(JOIN labelled ":" excluded)
+  pgram_discover(${target} ${folder} "" "-${excluded}")
+  if(ARG_SLOW)
+    pgram_discover(${target} ${folder} slow "${ARG_SLOW}")
+  endif()
+  if(ARG_TSAN)
+    pgram_discover(${target} ${folder} tsan "${ARG_TSAN}")
+    add_dependencies(tsan_tests ${target})
+  endif()
+endfunction()
+
+function(pgram_discover target folder label filter)
+  if(filter STREQUAL "-")
+    set(filter "*")
+  endif()
+  gtest_discover_tests(${target} TEST_PREFIX "${folder}." TEST_FILTER "${filter}" TEST_LIST ${target}_${label}
+                       DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS "${label}")
 endfunction()
