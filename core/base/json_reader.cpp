@@ -53,6 +53,9 @@ std::string reason_of(const json::exception& error) {
   if (const size_t bracket = text.find("] "); bracket != std::string::npos) text.erase(0, bracket + 2);
   if (text.starts_with("parse error at line"))
     if (const size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
+  // It repeats the bytes before the error, which need not be text.
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
   return shortened(text, 200);
 }
 
@@ -112,7 +115,7 @@ json parse_json(const std::string& text, const std::string& file) {
     } else if (event == json::parse_event_t::object_end) {
       keys.pop_back();
     } else if (event == json::parse_event_t::key && !keys.back().insert(value.get_ref<const std::string&>()).second) {
-      throw InputError(file, line, shortened(value.get_ref<const std::string&>(), 60),
+      throw InputError(file, line, json_quoted(value.get_ref<const std::string&>()),
                        "this key is given twice in one object; keep one");
     }
     return true;
@@ -138,6 +141,10 @@ bool JsonObject::has(const std::string& key) const {
   return found != value_->end() && !found->is_null();
 }
 
+bool JsonObject::contains(const std::string& key) const {
+  return value_->contains(key);
+}
+
 void JsonObject::fail(const std::string& key, const std::string& message) const {
   throw InputError(file_, 0, path_of(key), message);
 }
@@ -146,6 +153,10 @@ const json& JsonObject::at(const std::string& key, const std::string& expected) 
   const auto found = value_->find(key);
   if (found == value_->end()) fail(key, "this field is missing; expected " + expected);
   return *found;
+}
+
+std::string json_quoted(const std::string& text) {
+  return shortened(json(text).dump(-1, ' ', true, json::error_handler_t::replace), 60);
 }
 
 uint64_t json_u64(const json& value, uint64_t min, uint64_t max, const std::string& file, const std::string& path) {
@@ -257,7 +268,7 @@ void JsonObject::allow_only(const std::vector<std::string>& known) const {
   for (const std::string& key : keys()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::string near = nearest_name(key, known);
-    fail(shortened(key, 60), "unknown key" + (near.empty() ? "; remove it" : "; did you mean \"" + near + "\"?"));
+    fail(json_quoted(key), "unknown key" + (near.empty() ? "; remove it" : "; did you mean \"" + near + "\"?"));
   }
 }
 

@@ -23,6 +23,8 @@ class JsonObject {
 
   /// Present and not null. (Hugging Face writes null for "not set".)
   bool has(const std::string& key) const;
+  /// Present, null or not.
+  bool contains(const std::string& key) const;
 
   /// Required fields; both bounds are allowed values. Integers written as 3.0 are refused.
   uint32_t u32(const std::string& key, uint32_t min, uint32_t max) const;
@@ -59,6 +61,9 @@ class JsonObject {
   const nlohmann::json* value_;
   std::string file_, path_;
 };
+
+/// A name from a file as it may stand in a message: quoted, control and non-ASCII characters escaped, shortened.
+std::string json_quoted(const std::string& text);
 
 /// One integer outside of an object, such as an element of a dense row; `path` is only for the message.
 uint64_t json_u64(const nlohmann::json& value, uint64_t min, uint64_t max, const std::string& file,

@@ -53,9 +53,10 @@ TEST(ParseJson, LongTokensDoNotMakeLongMessages) {
 
 TEST(ParseJson, RefusesDuplicateKeysOfOneObjectOnly) {
   EXPECT_EQ(syntax_refusal("{\"a\": 1,\n \"b\": {\"c\": 1,\n \"c\": 2}}"),
-            "a.json:3: c: this key is given twice in one object; keep one");
+            "a.json:3: \"c\": this key is given twice in one object; keep one");
   EXPECT_EQ(syntax_refusal("{\"a\": {\"a\": [{\"a\": 1}, {\"a\": 2}]}, \"b\": {\"a\": 1}}"), "accepted");
-  EXPECT_EQ(syntax_refusal("{\"a\": {},\n \"a\": {}}"), "a.json:2: a: this key is given twice in one object; keep one");
+  EXPECT_EQ(syntax_refusal("{\"a\": {},\n \"a\": {}}"),
+            "a.json:2: \"a\": this key is given twice in one object; keep one");
 }
 
 TEST(ParseJson, SixtyFourLevelsAreTheLimit) {
@@ -63,6 +64,12 @@ TEST(ParseJson, SixtyFourLevelsAreTheLimit) {
   EXPECT_EQ(syntax_refusal(nested(64)), "accepted");
   EXPECT_EQ(syntax_refusal(nested(65)), "a.json:1: expected at most 64 levels of nesting");
   EXPECT_EQ(syntax_refusal(std::string(1000000, '[')), "a.json:1: expected at most 64 levels of nesting");
+}
+
+TEST(ParseJson, MessagesAreOneLineOfPlainText) {
+  EXPECT_EQ(syntax_refusal("{\"a\\nb\\u00e9\": 1, \"a\\nb\\u00e9\": 2}"),
+            "a.json:1: \"a\\nb\\u00e9\": this key is given twice in one object; keep one");
+  for (const char c : syntax_refusal("[\"\xc3\xa9\n")) EXPECT_TRUE(c >= ' ' && c <= '~');
 }
 
 class JsonObjectTest : public testing::Test {
@@ -131,8 +138,8 @@ TEST(JsonObjectKeys, UnknownOnesAreRefusedWithTheNearestKnown) {
   EXPECT_EQ(refusal([&] {
               object.allow_only({"version", "records"});
             }),
-            "a.json: versoin: unknown key; did you mean \"version\"?");
-  EXPECT_EQ(refusal([&] { object.allow_only({"bodies"}); }), "a.json: versoin: unknown key; remove it");
+            "a.json: \"versoin\": unknown key; did you mean \"version\"?");
+  EXPECT_EQ(refusal([&] { object.allow_only({"bodies"}); }), "a.json: \"versoin\": unknown key; remove it");
   EXPECT_EQ(refusal([&] { object.allow_only({"versoin"}); }), "accepted");
 }
 
