@@ -24,7 +24,7 @@ std::vector<uint32_t> partition_layers(uint32_t layers, uint32_t stages);
 /// A training step, linked. Validates first.
 Plan make_plan(const Model&, const Layout&, const Workload&);
 
-/// A Plan of `opaque` stage ops for the rows of a schedule (F, B; I and W too): law tests, golden sequences, benches.
+/// A Plan of one `opaque` op per stage op of a schedule: law tests, golden sequences, benches.
 Plan make_schedule_plan(const Schedule&);
 
 /// Parameters whose gradient, optimizer state and activations live on one rank of each role, by record kind, for the

@@ -1,0 +1,88 @@
+#include <algorithm>
+#include <string>
+
+#include "core/base/errors.h"
+#include "core/base/units.h"
+#include "core/planner/planner.h"
+
+namespace pgram {
+namespace {
+
+std::string text(uint64_t n) {
+  return std::to_string(n);
+}
+
+[[noreturn]] void refuse(const std::string& field, const std::string& message) {
+  throw InputError(field, message);
+}
+
+void require_divides(const std::string& field, uint64_t degree, const char* what, uint64_t value) {
+  if (value % degree != 0) {
+    refuse(field, text(degree) + " does not divide the model's " + text(value) + " " + what);
+  }
+}
+
+}  // namespace
+
+void validate(const Model& model, const Layout& layout, const Workload& work) {
+  constexpr uint64_t kMaxRanks = 1u << 20;
+  constexpr uint32_t kMaxMicroBatches = 16384;
+  if (!layout.tp || !layout.pp || !layout.dp) refuse("layout", "degrees must be at least 1, got " + to_text(layout));
+  if (layout.ranks() > kMaxRanks) {
+    refuse("layout",
+           to_text(layout) + " has " + format_count(layout.ranks()) + " ranks; at most " + format_count(kMaxRanks));
+  }
+  if (!work.global_batch || !work.micro_batch || !work.sequence) {
+    refuse("workload", "global batch, micro-batch and sequence must be at least 1, got " + text(work.global_batch) +
+                           ", " + text(work.micro_batch) + ", " + text(work.sequence));
+  }
+  require_divides("tp", layout.tp, "attention heads", model.heads);
+  require_divides("tp", layout.tp, "key-value heads", model.kv_heads);
+  require_divides("tp", layout.tp, "feed-forward columns", model.ffn);
+  if (layout.tp > model.vocabulary) {
+    refuse("tp", text(layout.tp) + " is more than the model's vocabulary of " + text(model.vocabulary));
+  }
+  if (layout.pp > model.layers) {
+    refuse("pp", text(layout.pp) + " stages are more than the model's " + text(model.layers) + " layers");
+  }
+  if (work.sequence > model.max_positions) {
+    refuse("sequence",
+           text(work.sequence) + " tokens are more than the model's " + text(model.max_positions) + " positions");
+  }
+  if (model.sliding_window && work.sequence > model.sliding_window) {
+    refuse("sequence", text(work.sequence) + " tokens are more than the model's sliding window of " +
+                           text(model.sliding_window) + "; windowed attention is not available yet");
+  }
+  const uint64_t tokens = uint64_t{work.micro_batch} * work.sequence;
+  constexpr uint64_t kMaxTokens = 1u << 26;
+  if (tokens > kMaxTokens) {
+    refuse("micro-batch",
+           text(work.micro_batch) + " x " + text(work.sequence) + " tokens are more than " + format_count(kMaxTokens));
+  }
+  if (layout.sequence_parallel && tokens % layout.tp != 0) {
+    refuse("sp", "tp " + text(layout.tp) + " does not divide the micro-batch's " + text(tokens) + " tokens (" +
+                     text(work.micro_batch) + " x " + text(work.sequence) + ")");
+  }
+  const uint64_t per_step = uint64_t{layout.dp} * work.micro_batch;
+  if (work.global_batch % per_step != 0) {
+    refuse("global batch", text(work.global_batch) + " is not a multiple of dp x micro-batch = " + text(layout.dp) +
+                               " x " + text(work.micro_batch) + " = " + text(per_step));
+  }
+  if (micro_batches(layout, work) > kMaxMicroBatches) {
+    refuse("global batch", text(work.global_batch) + " makes " + text(micro_batches(layout, work)) +
+                               " micro-batches a step; at most " + text(kMaxMicroBatches));
+  }
+}
+
+uint32_t micro_batches(const Layout& layout, const Workload& work) {
+  return static_cast<uint32_t>(work.global_batch / (uint64_t{layout.dp} * work.micro_batch));
+}
+
+std::vector<uint32_t> partition_layers(uint32_t layers, uint32_t stages) {
+  std::vector<uint32_t> share(stages, layers / stages);
+  const uint32_t rest = layers % stages;
+  for (uint32_t i = 0; i < rest; ++i) ++share[(stages - rest) / 2 + i];
+  return share;
+}
+
+}  // namespace pgram
