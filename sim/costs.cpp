@@ -1,0 +1,158 @@
+#include "sim/costs.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <unordered_map>
+
+#include "sim/hash.h"
+
+namespace pgram::sim {
+
+bool shares_cores(const Plan& plan, const Cluster& cluster) {
+  const uint64_t wanted = uint64_t{plan.mesh.ranks()} * std::max(1u, cluster.cores_per_device);
+  return cluster.shared_cores > 0 && wanted > cluster.shared_cores;
+}
+
+/// Devices that compute at the same time, for the choice among measured durations: those of a CPU slow each other down
+/// through caches and memory, but no more of them run than there are cores.
+static uint32_t busy_devices(const Plan& plan, const Cluster& cluster) {
+  if (!cluster.device.is_cpu) return 1;
+  const uint32_t ranks = plan.mesh.ranks();
+  if (!shares_cores(plan, cluster)) return ranks;
+  return std::max(1u, cluster.shared_cores / std::max(1u, cluster.cores_per_device));
+}
+
+Costs::Costs(const Plan& plan, const Usage& usage, const Groups& groups, const Cluster& cluster,
+             const SimulationOptions& options)
+    : plan_(plan), usage_(usage), groups_(groups), options_(options) {
+  find_transfers();
+  colour_groups(cluster);
+  compute(cluster);
+}
+
+void Costs::find_transfers() {
+  transfers_.resize(plan_.comms.size());
+  transfer_of_.resize(usage_.first_op.back());
+  for (size_t b = 0; b < plan_.bodies.size(); ++b) {
+    for (size_t i = 0; i < plan_.bodies[b].ops.size(); ++i) {
+      const Op& op = plan_.bodies[b].ops[i];
+      if (op.comm == kNoComm) continue;
+      std::vector<Transfer>& known = transfers_[op.comm];
+      const Transfer transfer{op.kernel, op.bytes};
+      const auto at = std::find(known.begin(), known.end(), transfer);
+      transfer_of_[usage_.first_op[b] + i] = static_cast<uint16_t>(at - known.begin());
+      if (at == known.end()) known.push_back(transfer);
+    }
+  }
+}
+
+/// What a ring over the members crosses, hop by hop: groups of equal wiring cost the same.
+static uint64_t wiring(const std::vector<uint32_t>& members, const Cluster& cluster) {
+  uint64_t hash = members.size();
+  for (size_t i = 0; i < members.size() && members.size() > 1; ++i) {
+    const Path path = cluster.path(members[i], members[i + 1 == members.size() ? 0 : i + 1]);
+    hash = mix(hash ^ std::bit_cast<uint64_t>(path.bytes_per_second));
+    hash = mix(hash ^ std::bit_cast<uint64_t>(path.latency)) + path.crosses_nodes;
+  }
+  return hash;
+}
+
+void Costs::colour_groups(const Cluster& cluster) {
+  colour_.assign(groups_.size(), kNone);
+  comm_colours_.resize(plan_.comms.size());
+  std::vector<std::unordered_map<uint64_t, uint32_t>> known(plan_.comms.size());  // wiring -> colour
+  std::vector<uint32_t> members;
+  const uint32_t ranks = plan_.mesh.ranks();
+  for (uint32_t rank = 0; rank < ranks; ++rank) {
+    const auto at = plan_.mesh.coordinates(rank);
+    for (uint16_t comm : usage_.comms[at[2]]) {
+      uint32_t& colour = colour_[groups_.of(comm, at)];
+      if (colour != kNone) continue;
+      groups_.members(comm, at, members);
+      const uint64_t key = options_.laws.enabled ? 0 : wiring(members, cluster);
+      const auto [entry, is_new] = known[comm].try_emplace(key, 0);
+      if (is_new) entry->second = colour_of(comm, members, cluster);
+      colour = entry->second;
+    }
+  }
+}
+
+/// The colour whose costs are those of a group with these members, made if there is none.
+uint32_t Costs::colour_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) {
+  std::vector<OpCost> costs;
+  for (const Transfer& transfer : transfers_[comm]) {
+    OpCost& cost = costs.emplace_back();
+    if (options_.laws.enabled) {
+      if (transfer.kernel == Kernel::recv) cost.tail = options_.laws.latency;
+      continue;
+    }
+    if (members.size() < 2) continue;
+    const TransferDuration duration = transfer_duration(transfer.kernel, transfer.bytes, members, cluster);
+    cost.hold = cost.work = duration.bandwidth;
+    if (transfer.kernel == Kernel::recv) {
+      cost.tail = duration.latency;
+    } else if (!is_point_to_point(transfer.kernel)) {
+      cost.hold += duration.latency;
+    }
+  }
+  const auto same = [&](uint32_t colour) {
+    const std::vector<OpCost>& other = colour_costs_[colour];
+    return std::equal(costs.begin(), costs.end(), other.begin(), [](const OpCost& a, const OpCost& b) {
+      return a.hold == b.hold && a.tail == b.tail && a.work == b.work;
+    });
+  };
+  std::vector<uint32_t>& colours = comm_colours_[comm];
+  const auto known = std::find_if(colours.begin(), colours.end(), same);
+  if (known != colours.end()) return *known;
+  colours.push_back(static_cast<uint32_t>(colour_costs_.size()));
+  colour_costs_.push_back(std::move(costs));
+  return colours.back();
+}
+
+void Costs::compute(const Cluster& cluster) {
+  compute_.resize(usage_.first_op.back());
+  provenance_.resize(plan_.bodies.size());
+  std::vector<char> used(plan_.bodies.size());
+  for (const auto& bodies : usage_.bodies) {
+    for (uint16_t b : bodies) used[b] = 1;
+  }
+  const uint32_t busy = busy_devices(plan_, cluster);
+  for (size_t b = 0; b < plan_.bodies.size(); ++b) {
+    if (!used[b]) continue;
+    const Body& body = plan_.bodies[b];
+    for (size_t i = 0; i < body.ops.size(); ++i) {
+      const Op& op = body.ops[i];
+      if (is_communication(op.kernel)) continue;
+      Duration duration;
+      if (!options_.laws.enabled) {
+        duration = compute_duration(plan_, body, op, cluster.device, busy);
+      } else if (op.kernel == Kernel::opaque) {
+        duration.time = options_.laws.cost[plan_.attributes[op.attributes].opaque_kind];
+      }
+      compute_[usage_.first_op[b] + i] = duration.time;
+      ++provenance_[b][static_cast<size_t>(duration.provenance)];
+    }
+  }
+}
+
+std::vector<OpCost> Costs::table(uint32_t rank, double factor) const {
+  std::vector<OpCost> table(usage_.first_op.back());
+  const auto at = plan_.mesh.coordinates(rank);
+  for (uint16_t b : usage_.bodies[at[2]]) {
+    const std::vector<Op>& ops = plan_.bodies[b].ops;
+    for (size_t i = 0; i < ops.size(); ++i) {
+      const size_t index = usage_.first_op[b] + i;
+      if (ops[i].comm != kNoComm) {
+        table[index] = colour_costs_[colour_[groups_.of(ops[i].comm, at)]][transfer_of_[index]];
+      } else {
+        const Picoseconds time =
+            factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
+        table[index] = {time, 0, time};
+      }
+    }
+  }
+  return table;
+}
+
+}  // namespace pgram::sim

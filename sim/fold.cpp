@@ -1,0 +1,142 @@
+#include "sim/fold.h"
+
+#include <algorithm>
+#include <bit>
+#include <unordered_map>
+
+#include "sim/hash.h"
+
+namespace pgram::sim {
+namespace {
+
+/// Gives equal hashes one number, counting up from 0 in order of first appearance. Open addressing: with few classes
+/// the table stays in the cache.
+class Numbering {
+ public:
+  explicit Numbering(size_t most) : slots_(std::bit_ceil(2 * most + 2)) {}
+
+  uint32_t number(uint64_t hash) {
+    const size_t mask = slots_.size() - 1;
+    for (size_t i = hash & mask;; i = (i + 1) & mask) {
+      Slot& slot = slots_[i];
+      if (slot.number == kNone) slot = {hash, count_++};
+      if (slot.hash == hash) return slot.number;
+    }
+  }
+  uint32_t count() const { return count_; }
+
+ private:
+  struct Slot {
+    uint64_t hash = 0;
+    uint32_t number = kNone;
+  };
+  std::vector<Slot> slots_;
+  uint32_t count_ = 0;
+};
+
+class Refinement {
+ public:
+  Refinement(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs)
+      : usage_(usage), groups_(groups), costs_(costs), at_(plan.mesh.ranks()), content_(groups.size()) {
+    for (uint32_t rank = 0; rank < at_.size(); ++rank) at_[rank] = plan.mesh.coordinates(rank);
+  }
+
+  std::vector<uint32_t> run(const std::vector<double>& factor) {
+    std::vector<uint32_t> classes(at_.size());
+    Numbering first(at_.size());
+    for (uint32_t rank = 0; rank < at_.size(); ++rank) {
+      const uint64_t slow = factor.empty() ? 0 : std::bit_cast<uint64_t>(factor[rank]);
+      classes[rank] = first.number(mix(mix(at_[rank][2]) ^ slow));
+    }
+    // Each round splits classes, never joins them: when their number stands still, they are stable.
+    for (uint32_t count = first.count(), before = 0; count != before;) {
+      before = count;
+      count = refine(classes);
+    }
+    return classes;
+  }
+
+  /// Hash of the classes in a group, as of the last round.
+  uint64_t content(uint16_t comm, uint32_t rank) const { return content_[groups_.of(comm, at_[rank])]; }
+
+ private:
+  uint32_t refine(std::vector<uint32_t>& classes) {
+    std::fill(content_.begin(), content_.end(), 0);
+    for (uint32_t rank = 0; rank < at_.size(); ++rank) {
+      const uint64_t own = mix(classes[rank] + 1);
+      for (uint16_t comm : usage_.comms[at_[rank][2]]) content_[groups_.of(comm, at_[rank])] += own;
+    }
+    Numbering numbering(at_.size());
+    for (uint32_t rank = 0; rank < at_.size(); ++rank) {
+      uint64_t hash = mix(classes[rank] + 1);
+      for (uint16_t comm : usage_.comms[at_[rank][2]]) {
+        const uint32_t group = groups_.of(comm, at_[rank]);
+        hash = mix(hash ^ content_[group]) + costs_.colour(group);
+      }
+      classes[rank] = numbering.number(hash);
+    }
+    return numbering.count();
+  }
+
+  const Usage& usage_;
+  const Groups& groups_;
+  const Costs& costs_;
+  std::vector<Groups::Coordinates> at_;  // per rank
+  std::vector<uint64_t> content_;        // per group: sum of its members' mixed classes, whatever their order
+};
+
+/// Classes that meet in a communicator, from a key per (class, communicator) that is equal where they meet.
+template <typename Key>
+void find_meetings(const Plan& plan, const Usage& usage, const Groups& groups, Quotient& q, const Key& key) {
+  const size_t comms = plan.comms.size();
+  std::vector<uint32_t> users(groups.size());
+  for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
+    const auto at = plan.mesh.coordinates(rank);
+    for (uint16_t comm : usage.comms[at[2]]) ++users[groups.of(comm, at)];
+  }
+  std::vector<std::unordered_map<uint64_t, uint32_t>> places(comms);
+  q.meeting.assign(q.representative.size() * comms, kNone);
+  for (size_t c = 0; c < q.representative.size(); ++c) {
+    const uint32_t rank = q.representative[c];
+    const auto at = plan.mesh.coordinates(rank);
+    for (uint16_t comm : usage.comms[at[2]]) {
+      const auto [place, is_new] =
+          places[comm].try_emplace(key(comm, rank), static_cast<uint32_t>(q.meeting_size.size()));
+      if (is_new) {
+        // A member whose program never comes here makes the others wait for ever, as it would in reality.
+        q.meeting_size.push_back(users[groups.of(comm, at)] < group_size(plan, comm) ? 1 : 0);
+      }
+      q.meeting[c * comms + comm] = place->second;
+      ++q.meeting_size[place->second];
+    }
+  }
+}
+
+}  // namespace
+
+Quotient fold(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs,
+              const std::vector<double>& factor) {
+  Quotient q;
+  Refinement refinement(plan, usage, groups, costs);
+  q.class_of = refinement.run(factor);
+  for (uint32_t rank = 0; rank < q.class_of.size(); ++rank) {
+    if (q.class_of[rank] == q.representative.size()) q.representative.push_back(rank);
+  }
+  for (uint32_t c = 0; c < q.representative.size(); ++c) q.cost_table.push_back(c);
+  find_meetings(plan, usage, groups, q, [&](uint16_t comm, uint32_t rank) { return refinement.content(comm, rank); });
+  return q;
+}
+
+Quotient unfold(const Plan& plan, const Usage& usage, const Groups& groups, const Quotient& folded) {
+  Quotient q;
+  q.cost_table = folded.class_of;
+  for (uint32_t rank = 0; rank < folded.class_of.size(); ++rank) {
+    q.class_of.push_back(rank);
+    q.representative.push_back(rank);
+  }
+  find_meetings(plan, usage, groups, q,
+                [&](uint16_t comm, uint32_t rank) { return groups.of(comm, plan.mesh.coordinates(rank)); });
+  return q;
+}
+
+}  // namespace pgram::sim

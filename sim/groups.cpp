@@ -1,0 +1,77 @@
+#include "sim/groups.h"
+
+#include <algorithm>
+
+namespace pgram::sim {
+
+Usage find_usage(const Plan& plan) {
+  Usage usage;
+  usage.first_op.push_back(0);
+  for (const Body& body : plan.bodies) {
+    usage.first_op.push_back(usage.first_op.back() + static_cast<uint32_t>(body.ops.size()));
+  }
+  for (const Program& program : plan.programs) {
+    std::vector<char> body_used(plan.bodies.size()), comm_used(plan.comms.size());
+    for (const Call& call : program.calls) body_used[call.body] = 1;
+    std::vector<uint16_t>& bodies = usage.bodies.emplace_back();
+    for (uint16_t b = 0; b < body_used.size(); ++b) {
+      if (!body_used[b]) continue;
+      bodies.push_back(b);
+      for (const Op& op : plan.bodies[b].ops) {
+        if (op.comm != kNoComm) comm_used[op.comm] = 1;
+      }
+    }
+    std::vector<uint16_t>& comms = usage.comms.emplace_back();
+    for (uint16_t c = 0; c < comm_used.size(); ++c) {
+      if (comm_used[c]) comms.push_back(c);
+    }
+  }
+  return usage;
+}
+
+Groups::Groups(const Plan& plan) : plan_(plan) {
+  for (int axis = 0; axis < kMeshAxes; ++axis) rank_stride_[axis] = plan.mesh.stride(axis);
+  for (const Communicator& comm : plan.comms) {
+    Numbering& n = numbering_.emplace_back();
+    n.first = size_;
+    const AxisMask spans = comm.directed ? kPp : comm.axes;
+    uint32_t count = 1;
+    for (int axis = 0; axis < kMeshAxes; ++axis) {
+      if (spans >> axis & 1) continue;
+      n.stride[axis] = count;
+      count *= plan.mesh.size[axis];
+    }
+    size_ += count;
+  }
+}
+
+void Groups::members(uint16_t index, const Coordinates& at, std::vector<uint32_t>& ranks) const {
+  const Communicator& comm = plan_.comms[index];
+  ranks.clear();
+  if (comm.directed) {
+    const uint32_t base = at[0] * rank_stride_[0] + at[1] * rank_stride_[1];
+    ranks.push_back(base + comm.source * rank_stride_[2]);
+    ranks.push_back(base + comm.target * rank_stride_[2]);
+    return;
+  }
+  const auto range = [&](int axis) {
+    return comm.axes >> axis & 1 ? std::pair(0u, plan_.mesh.size[axis]) : std::pair(at[axis], at[axis] + 1);
+  };
+  const auto add_role = [&](uint32_t role) {
+    const auto [tp_first, tp_last] = range(0);
+    const auto [dp_first, dp_last] = range(1);
+    for (uint32_t dp = dp_first; dp < dp_last; ++dp) {
+      for (uint32_t tp = tp_first; tp < tp_last; ++tp) {
+        ranks.push_back(tp * rank_stride_[0] + dp * rank_stride_[1] + role * rank_stride_[2]);
+      }
+    }
+  };
+  if (comm.axes & kPp && !comm.roles.empty()) {
+    for (uint16_t role : comm.roles) add_role(role);
+  } else {
+    const auto [first, last] = range(2);
+    for (uint32_t role = first; role < last; ++role) add_role(role);
+  }
+}
+
+}  // namespace pgram::sim

@@ -1,0 +1,35 @@
+#include "sim/problem.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace pgram::sim {
+
+std::string deadlock_text(const Plan& plan, const std::vector<Stuck>& stuck) {
+  constexpr size_t kNamed = 6;
+  std::string text = "deadlock: ";
+  for (size_t i = 0; i < std::min(stuck.size(), kNamed); ++i) {
+    const Stuck& s = stuck[i];
+    text += (i ? "; " : "") + to_text(plan, s.task) + " waits on " + plan.comms[s.comm].name;
+  }
+  if (stuck.size() > kNamed) text += "; and " + std::to_string(stuck.size() - kNamed) + " more";
+  return text;
+}
+
+Span make_span(const Instance& instance, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival,
+               Picoseconds start, Picoseconds end) {
+  constexpr Picoseconds kPerNanosecond = 1000;
+  const Picoseconds wait =
+      std::min<Picoseconds>((start - arrival) / kPerNanosecond, std::numeric_limits<uint32_t>::max());
+  Span span;
+  span.rank = instance.rank;
+  span.call = call;
+  span.op = op;
+  span.stream = stream;
+  span.wait_ns = static_cast<uint32_t>(wait);
+  span.start = arrival;
+  span.end = end;
+  return span;
+}
+
+}  // namespace pgram::sim

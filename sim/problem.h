@@ -1,0 +1,56 @@
+// What both engines walk: one instance per class of ranks, and the places where they meet.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/plan/plan.h"
+#include "core/timeline/timeline.h"
+#include "sim/costs.h"
+
+namespace pgram::sim {
+
+/// A simulated rank.
+struct Instance {
+  uint32_t rank = 0;  ///< the lowest that it stands for
+  const Program* program = nullptr;
+  const OpCost* costs = nullptr;       ///< per op of all bodies, from Problem::first_op
+  const uint32_t* meetings = nullptr;  ///< per communicator: index into Problem::meeting_size
+  Span* spans[kStreams] = {};          ///< where each stream's spans go, in order; null if none are kept
+};
+
+struct Problem {
+  const Plan& plan;
+  std::vector<uint32_t> first_op;  ///< per body
+  std::vector<Instance> instances{};
+  std::vector<uint32_t> meeting_size{};  ///< instances that must arrive before an operation starts
+  uint32_t launch_window = 0;            ///< tasks; event loop only
+  uint32_t shared_cores = 0;             ///< 0: nothing is shared; event loop only
+  uint32_t cores_per_rank = 1;           ///< that a compute task wants, where cores are shared
+};
+
+struct Outcome {
+  Picoseconds makespan = 0;
+  uint64_t tasks = 0;
+  std::string error;  ///< a deadlock
+};
+
+/// A task that never started because not all came to its meeting place.
+struct Stuck {
+  Task task;
+  uint16_t comm = 0;
+};
+/// "deadlock: rank 0 send_f0>1(layer 0, mb 1).0:send waits on f0>1; ...": at most a handful of tasks.
+std::string deadlock_text(const Plan&, const std::vector<Stuck>&);
+
+/// Span of a task that reached the head of its stream at `arrival`, started at `start` when its partners were there,
+/// and ended at `end`. As in a measured timeline, the span begins with the waiting and says how long it was.
+Span make_span(const Instance&, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival, Picoseconds start,
+               Picoseconds end);
+
+/// Engine 1: every instance in program order, times by max-plus; exact where nothing is shared.
+Outcome evaluate(const Problem&);
+/// Engine 2: global time order, launch windows, shared cores.
+Outcome run_events(const Problem&);
+
+}  // namespace pgram::sim

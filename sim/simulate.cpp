@@ -1,0 +1,217 @@
+#include "sim/simulate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "core/base/errors.h"
+#include "sim/costs.h"
+#include "sim/fold.h"
+#include "sim/memory.h"
+#include "sim/problem.h"
+
+namespace pgram {
+namespace {
+
+using sim::Costs;
+using sim::Groups;
+using sim::Instance;
+using sim::OpCost;
+using sim::Problem;
+using sim::Quotient;
+using sim::Usage;
+
+void check(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) {
+  const uint32_t ranks = plan.mesh.ranks();
+  if (!options.laws.enabled && cluster.devices < ranks) {
+    throw InputError("cluster", cluster.name + " has " + std::to_string(cluster.devices) +
+                                    " devices but the plan needs " + std::to_string(ranks) +
+                                    "; take a larger cluster or a smaller layout");
+  }
+  if (options.launch_window == 0) {
+    throw InputError("launch window", "is 0 tasks; expected at least 1 (1024 is usual)");
+  }
+  for (const auto& [rank, factor] : options.slow_ranks) {
+    if (rank >= ranks) {
+      throw InputError("slow rank",
+                       std::to_string(rank) + " is not a rank of the plan; expected 0 to " + std::to_string(ranks - 1));
+    }
+    if (!std::isfinite(factor) || factor <= 0) {
+      throw InputError("slow rank", std::to_string(rank) + " has factor " + std::to_string(factor) +
+                                        "; expected a number above 0 (2 = half as fast)");
+    }
+  }
+}
+
+std::vector<double> slow_factors(const Plan& plan, const SimulationOptions& options) {
+  std::vector<double> factor;
+  if (!options.slow_ranks.empty()) factor.assign(plan.mesh.ranks(), 1.0);
+  for (const auto& [rank, value] : options.slow_ranks) factor[rank] = value;
+  return factor;
+}
+
+Engine choose_engine(const SimulationOptions& options, bool shares_cores, const Cluster& cluster) {
+  if (options.engine == Engine::automatic) return shares_cores ? Engine::events : Engine::evaluator;
+  if (options.engine == Engine::evaluator && shares_cores) {
+    throw InputError("engine", "the evaluator cannot share " + std::to_string(cluster.shared_cores) +
+                                   " cores among more ranks; use the event loop");
+  }
+  return options.engine;
+}
+
+/// Everything that one simulation owns; Problem points into it.
+struct Setup {
+  Usage usage;
+  Groups groups;
+  Costs costs;
+  Quotient quotient;
+  std::vector<std::vector<OpCost>> tables;  // per folded class
+  Problem problem;
+  std::vector<uint64_t> first_span;  // per instance, and one past the end
+
+  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, bool shares_cores)
+      : usage(sim::find_usage(plan)), groups(plan), costs(plan, usage, groups, cluster, options), problem{plan} {
+    const std::vector<double> factor = slow_factors(plan, options);
+    quotient = sim::fold(plan, usage, groups, costs, factor);
+    for (uint32_t rank : quotient.representative) {
+      tables.push_back(costs.table(rank, factor.empty() ? 1.0 : factor[rank]));
+    }
+    check_range(plan);
+    // A class of one rank stands for all its ranks in time, but not in the cores that they want.
+    if (options.unfold || shares_cores) quotient = sim::unfold(plan, usage, groups, quotient);
+    problem.first_op = usage.first_op;
+    problem.meeting_size = quotient.meeting_size;
+    problem.launch_window = options.launch_window;
+    problem.shared_cores = shares_cores ? cluster.shared_cores : 0;
+    problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
+    for (size_t i = 0; i < quotient.representative.size(); ++i) {
+      Instance& instance = problem.instances.emplace_back();
+      instance.rank = quotient.representative[i];
+      instance.program = &plan.programs[plan.role(instance.rank)];
+      instance.costs = tables[quotient.cost_table[i]].data();
+      instance.meetings = quotient.meeting.data() + i * plan.comms.size();
+    }
+  }
+
+  /// Times are 64-bit picoseconds: 106 days. No step of a use comes near; absurd sizes must not wrap around.
+  void check_range(const Plan& plan) const {
+    double total = 0;
+    for (size_t c = 0; c < tables.size(); ++c) {
+      for (const Call& call : plan.programs[plan.role(quotient.representative[c])].calls) {
+        for (size_t i = usage.first_op[call.body]; i < usage.first_op[call.body + 1]; ++i) {
+          total += static_cast<double>(tables[c][i].hold) + static_cast<double>(tables[c][i].tail);
+        }
+      }
+    }
+    constexpr double kMost = 1e18;
+    if (total > kMost) {
+      throw InputError("step",
+                       "takes more than 10^6 seconds of device time per step, beyond what is simulated; "
+                       "check the sizes of model and workload and the speeds of the cluster");
+    }
+  }
+
+  /// Divides `spans` among ranks and streams: a stream is in order, so each task's place is known before its time.
+  std::vector<Span> place_spans(const Plan& plan) {
+    std::vector<std::array<uint64_t, kStreams>> counts(plan.programs.size());
+    for (size_t role = 0; role < plan.programs.size(); ++role) {
+      for (const Call& call : plan.programs[role].calls) {
+        for (const Op& op : plan.bodies[call.body].ops) ++counts[role][static_cast<size_t>(op.stream)];
+      }
+    }
+    uint64_t total = 0;
+    for (const Instance& instance : problem.instances) {
+      first_span.push_back(total);
+      for (uint64_t n : counts[plan.role(instance.rank)]) total += n;
+    }
+    first_span.push_back(total);
+    std::vector<Span> spans(total);
+    for (size_t i = 0; i < problem.instances.size(); ++i) {
+      Span* next = spans.data() + first_span[i];
+      for (int stream = 0; stream < kStreams; ++stream) {
+        problem.instances[i].spans[stream] = next;
+        next += counts[plan.role(problem.instances[i].rank)][stream];
+      }
+    }
+    return spans;
+  }
+};
+
+void count_provenance(const Setup& setup, SimulationResult& result) {
+  for (const Instance& instance : setup.problem.instances) {
+    for (const Call& call : instance.program->calls) {
+      const auto& body = setup.costs.provenance(call.body);
+      for (int p = 0; p < kProvenances; ++p) result.provenance[p] += body[p];
+    }
+  }
+}
+
+const char* name_of(Engine engine) {
+  return engine == Engine::events ? "event loop" : "evaluator";
+}
+
+void state_facts(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, SimulationResult& result) {
+  auto& facts = result.timeline.facts;
+  facts["engine"] = name_of(result.engine);
+  facts["network"] = "alpha-beta";
+  facts["folded classes"] = std::to_string(result.classes) + " of " + std::to_string(plan.mesh.ranks()) + " ranks";
+  // The evaluator issues without bound.
+  facts["launch_window"] = result.engine == Engine::events ? std::to_string(options.launch_window) : "unbounded";
+  if (!cluster.name.empty()) facts["cluster"] = cluster.name;
+  if (!cluster.device.name.empty()) facts["device"] = cluster.device.name;
+  for (const char* name : {"flops_per_step", "tokens_per_step"}) {
+    if (const auto fact = plan.facts.find(name); fact != plan.facts.end()) facts[name] = fact->second;
+  }
+  const auto precision = plan.facts.find("precision");
+  const bool bf16 = precision != plan.facts.end() && precision->second == "bf16";
+  const double peak = bf16 ? cluster.device.bf16_flops_per_second : cluster.device.fp32_flops_per_second;
+  if (peak > 0) facts["peak_flops_per_rank"] = std::to_string(peak);
+}
+
+}  // namespace
+
+SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& cluster,
+                          const SimulationOptions& options) {
+  const Plan& plan = *shared;
+  check(plan, cluster, options);
+  const bool shares_cores = sim::shares_cores(plan, cluster);
+  SimulationResult result;
+  result.engine = choose_engine(options, shares_cores, cluster);
+  Setup setup(plan, cluster, options, shares_cores);
+  result.classes = static_cast<uint32_t>(setup.problem.instances.size());
+  std::vector<Span> spans;
+  if (options.keep_spans) spans = setup.place_spans(plan);
+
+  sim::Outcome outcome =
+      result.engine == Engine::events ? sim::run_events(setup.problem) : sim::evaluate(setup.problem);
+  result.makespan = outcome.makespan;
+  result.tasks = outcome.tasks;
+  result.error = std::move(outcome.error);
+  count_provenance(setup, result);
+
+  Timeline& timeline = result.timeline;
+  timeline.plan = std::move(shared);
+  timeline.source = TimelineSource::simulated;
+  if (result.classes < plan.mesh.ranks()) {
+    for (uint32_t c : setup.quotient.class_of) timeline.representative.push_back(setup.quotient.representative[c]);
+  }
+  timeline.counter_names = {"memory"};
+  if (!result.error.empty()) spans.clear();  // half of them were never written
+  timeline.steps.push_back({0, spans.size(), 0, result.makespan, 0, 0});
+  if (!spans.empty()) {
+    for (size_t i = 0; i < setup.problem.instances.size(); ++i) {
+      const std::span<const Span> own(spans.data() + setup.first_span[i], spans.data() + setup.first_span[i + 1]);
+      const auto samples = sim::memory_over_time(plan, setup.problem.instances[i].rank, own);
+      timeline.counters.insert(timeline.counters.end(), samples.begin(), samples.end());
+    }
+  }
+  timeline.set_spans(std::move(spans));
+  state_facts(plan, cluster, options, result);
+  return result;
+}
+
+SimulationResult simulate(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) {
+  return simulate(std::make_shared<const Plan>(plan), cluster, options);
+}
+
+}  // namespace pgram
