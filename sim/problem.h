@@ -21,7 +21,7 @@ struct Instance {
 
 struct Problem {
   const Plan& plan;
-  std::vector<uint32_t> first_op;  ///< per body
+  std::vector<uint32_t> first_op{};  ///< per body
   std::vector<Instance> instances{};
   std::vector<uint32_t> meeting_size{};  ///< instances that must arrive before an operation starts
   uint32_t launch_window = 0;            ///< tasks; event loop only
