@@ -135,7 +135,7 @@ void RowRaster::build_pyramid() {
 void RowRaster::render_pyramid(double t0, double step, int width, Pixel* out) const {
   size_t index = 0;
   double bucket = bucket_;
-  while (index + 1 < levels_.size() && bucket * 4 <= step) {  // a column spans two buckets or more
+  while (index + 1 < levels_.size() && bucket * 8 <= step) {  // a column spans four buckets or more
     bucket *= 2;
     ++index;
   }

@@ -23,7 +23,7 @@ class RowRaster {
   void render_exact(double t0, double step, int width, Pixel* out) const;
   /// From means of time buckets of doubling width, O(width): buckets that a column cuts are counted by their share.
   void render_pyramid(double t0, double step, int width, Pixel* out) const;
-  bool pyramid_covers(double step) const { return !levels_.empty() && step >= 2 * bucket_; }
+  bool pyramid_covers(double step) const { return !levels_.empty() && step >= 4 * bucket_; }
 
  private:
   using Sum = std::array<double, 4>;             ///< picoseconds times blue, green, red, alpha
