@@ -14,7 +14,7 @@ namespace pgram {
 /// One measured duration of a kernel on a shape, written by `pgram calibrate`.
 /// `busy`: how many of the machine's device slots ran the same kernel at the same time (1 = alone).
 struct MeasuredKernel {
-  std::string kernel;            ///< name_of(Kernel)
+  std::string kernel;               ///< name_of(Kernel)
   std::array<uint64_t, 4> shape{};  ///< as kernel_shape() in core/plan/kernel.h; unused places 0
   Seconds seconds = 0;
   uint32_t busy = 1;
@@ -31,18 +31,18 @@ struct MeasuredTransfer {
 
 /// A kind of processor: data sheet figures, fitted efficiencies, and (after calibration) measured tables.
 struct Device {
-  std::string name;                   ///< "h100-sxm"
-  std::string source;                 ///< where the numbers come from
+  std::string name;    ///< "h100-sxm"
+  std::string source;  ///< where the numbers come from
   bool is_cpu = false;
   Bytes memory_bytes = 0;
   double memory_bytes_per_second = 0;
-  double fp32_flops_per_second = 0;   ///< dense peak of matrix products
+  double fp32_flops_per_second = 0;  ///< dense peak of matrix products
   double bf16_flops_per_second = 0;
-  double matmul_efficiency = 0.75;    ///< share of peak a large matrix product reaches
-  double attention_efficiency = 0.5;
-  double memory_efficiency = 0.85;    ///< share of bandwidth an element-wise kernel reaches
-  Seconds launch_seconds = 0;         ///< added to every kernel on its stream
-  double copy_bytes_per_second = 0;   ///< CPU: memory copies between ranks
+  double matmul_efficiency = 0.75;       ///< share of peak a large matrix product reaches
+  double attention_efficiency = 0.5;     ///< of peak, with the FLOPs of a causal mask counted (half of the square)
+  double memory_efficiency = 0.85;       ///< share of bandwidth an element-wise kernel reaches
+  Seconds launch_seconds = 0;            ///< added to every kernel on its stream
+  double copy_bytes_per_second = 0;      ///< CPU: memory copies between ranks
   Seconds transfer_latency_seconds = 0;  ///< CPU: one rendezvous
   std::vector<MeasuredKernel> kernels;
   std::vector<MeasuredTransfer> transfers;
@@ -51,6 +51,7 @@ struct Device {
 /// A one-way direction of a cable or bus.
 struct Link {
   uint32_t from = 0, to = 0;  ///< vertices
+  uint32_t shared_by = 1;     ///< devices that use it together when all devices send across it at once
   double bytes_per_second = 0;
   Seconds latency = 0;
   std::string kind;  ///< nvlink, pcie, infiniband, ethernet, memory
@@ -65,12 +66,18 @@ struct Vertex {
 
 /// What a transfer between two devices crosses, in one direction.
 struct Path {
-  double bytes_per_second = 0;  ///< of the narrowest link
+  double bytes_per_second = 0;  ///< a device's share (bytes_per_second / shared_by) of the narrowest link
   Seconds latency = 0;          ///< sum
   bool crosses_nodes = false;
 };
 
-class Topology;  // the Boost.Graph, hidden in cluster/topology.cpp
+/// Every device, switch, NIC and link. Devices come first: vertex i is device i.
+struct ClusterGraph {
+  std::vector<Vertex> vertices;
+  std::vector<Link> links;
+};
+
+class Topology;  // routes, hidden in cluster/topology.cpp
 
 struct Cluster {
   std::string name;  ///< as asked for: "dgx-h100:2", "this"
@@ -81,20 +88,23 @@ struct Cluster {
   /// Set for `this` when more ranks are asked for than there are cores.
   uint32_t shared_cores = 0;
   uint32_t cores_per_device = 0;  ///< CPU threads of one device (0 for a GPU)
-  std::vector<Vertex> vertices;   ///< devices come first: vertex i is device i
-  std::vector<Link> links;
   std::shared_ptr<const Topology> topology;
 
+  /// The whole graph, made when first asked for (51,000 vertices for 2,048 nodes of 8 GPUs); thread-safe.
+  const ClusterGraph& graph() const;
   uint32_t node_of(uint32_t device_index) const { return device_index / devices_per_node; }
-  /// Shortest route by latency (Boost.Graph); deterministic. All devices of a node are alike in the generators, so
-  /// results are cached per (within a node, across leaves).
+  /// Shortest route by latency, of equals the widest (Dijkstra, Boost.Graph). All nodes are alike, so routes are found
+  /// once per kind of pair (same node, same leaf, across the spine; same rail or not) when the cluster is made.
+  /// Traffic inside a node never leaves through a NIC. A device to itself: its own memory, no latency.
   Path path(uint32_t from, uint32_t to) const;
 };
 
 /// "dgx-h100", "dgx-h100:2" (2 nodes), "dgx-h100:2048@3" (oversubscription 3 of the leaf-spine), "this", "this:4"
-/// (4 devices), or a path to a cluster file (YAML). `ranks_hint`: for "this", how many devices to make (0 = one per core).
+/// (4 devices), or a path to a cluster file (YAML; it has a '/' or ends in .yaml). `ranks_hint`: for "this", how many
+/// devices to make (0 = one per core). InputError for anything else, with the nearest known name.
 Cluster find_cluster(const std::string& name_or_path, uint32_t ranks_hint = 0);
-/// This machine through hwloc: `devices` groups of cores (0 = one device per core).
+/// This machine through hwloc, within the processors and memory that this process may use: `devices` groups of cores
+/// (0 = one device per core). More devices than cores: each has one thread, and all share the cores (`shared_cores`).
 Cluster this_machine(uint32_t devices = 0);
 
 struct ClusterEntry {
@@ -102,11 +112,13 @@ struct ClusterEntry {
   Device device;
   uint32_t devices_per_node = 0;
 };
+/// models/clusters/*.yaml by name, then "this".
 std::vector<ClusterEntry> library_clusters();
 
 /// Device files (models/devices/*.yaml and what `pgram calibrate` writes).
 Device read_device(const std::string& path);
 Device find_device(const std::string& name_or_path);
+/// Replaces the file at once; read_device gives back exactly the same Device.
 void write_device(const Device&, const std::string& path);
 
 }  // namespace pgram
