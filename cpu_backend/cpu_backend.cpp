@@ -1,0 +1,317 @@
+#include "cpu_backend/cpu_backend.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <new>
+#include <set>
+#include <thread>
+
+#include "core/base/errors.h"
+#include "cpu_backend/group.h"
+#include "cpu_backend/stream_worker.h"
+
+namespace pgram {
+namespace {
+
+constexpr int kSpins = 2000;             ///< about 20 us
+constexpr int kWatchMilliseconds = 250;  ///< how often a synchronising rank looks whether anything moves
+constexpr size_t kAlignment = 64;
+
+/// Streams that occur in a role's program.
+std::set<Stream> streams_of(const Plan& plan, const Program& program) {
+  std::set<uint16_t> bodies;
+  for (const Call& call : program.calls) bodies.insert(call.body);
+  std::set<Stream> streams;
+  for (uint16_t body : bodies) {
+    for (const Op& op : plan.bodies[body].ops) streams.insert(op.stream);
+  }
+  return streams;
+}
+
+void pin_thread(uint32_t rank, int threads) {
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int i = 0; i < threads; ++i) CPU_SET((rank * threads + i) % cores, &set);
+  // A container may forbid it; the run is right without.
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+struct FreeDeleter {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+
+}  // namespace
+
+struct CpuBackend::Shared {
+  const Plan& plan;
+  CpuOptions options;
+  int spins = 0;
+  AbortState abort;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  std::atomic<int> kernels_running{0};
+  std::atomic<uint64_t> tasks_done{0};
+  /// By communicator and its first member.
+  std::map<std::pair<uint16_t, uint32_t>, std::unique_ptr<Group>> groups;
+  std::map<std::pair<uint16_t, uint32_t>, std::unique_ptr<Channel>> channels;
+
+  Shared(const Plan& p, const CpuOptions& o) : plan(p), options(o) {}
+
+  Picoseconds now() const {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count() *
+           1000;
+  }
+};
+
+/// Where a rank stands in one communicator.
+struct Place {
+  Group* group = nullptr;
+  Channel* channel = nullptr;
+  uint32_t member = 0;
+};
+
+class CpuRank : public RankDevice {
+ public:
+  CpuRank(CpuBackend::Shared& shared, uint32_t rank);
+  ~CpuRank() override;
+
+  std::byte* allocate(uint64_t bytes) override;
+  void copy_to_device(std::byte* device, const void* host, uint64_t bytes) override {
+    std::memcpy(device, host, bytes);
+  }
+  void copy_to_host(void* host, const std::byte* device, uint64_t bytes) override { std::memcpy(host, device, bytes); }
+  void launch(const Launch&) override;
+  void record(uint16_t event, Stream) override;
+  void wait(uint16_t event, Stream) override;
+  void synchronize() override;
+  std::vector<Span> take_spans() override;
+
+ private:
+  void place_in_groups();
+  void prepare(Stream) const;
+  Span execute(const Launch&);
+  Picoseconds communicate(const Launch&, Picoseconds start);
+  void fail(const Launch&, const std::string& message);
+  void watch(const StreamWorker&);
+
+  CpuBackend::Shared& shared_;
+  const uint32_t rank_;
+  RankInfo info_;
+  std::vector<Place> places_;  ///< by communicator
+  std::vector<std::unique_ptr<std::byte, FreeDeleter>> memory_;
+  std::vector<StreamPoint> events_;
+  std::array<std::unique_ptr<StreamWorker>, kStreams> streams_;
+};
+
+CpuRank::CpuRank(CpuBackend::Shared& shared, uint32_t rank) : shared_(shared), rank_(rank) {
+  const auto at = shared.plan.mesh.coordinates(rank);
+  info_ = {at[0], shared.plan.mesh.size[0], shared.options.threads_per_rank};
+  place_in_groups();
+  for (Stream stream : streams_of(shared.plan, shared.plan.programs[at[2]])) {
+    streams_[static_cast<int>(stream)] = std::make_unique<StreamWorker>(
+        shared.abort, shared.spins, [this, stream] { prepare(stream); },
+        [this](const Launch& launch) { return execute(launch); },
+        [this](const Launch& launch, const std::string& message) { fail(launch, message); });
+  }
+}
+
+CpuRank::~CpuRank() {
+  for (const auto& stream : streams_) {
+    if (stream && stream->done().value() < stream->issued()) {
+      shared_.abort.abort("rank " + std::to_string(rank_) + " was closed before its tasks had ended");
+    }
+  }
+  // Streams wait on each other's counters: none goes before all are idle.
+  for (const auto& stream : streams_) {
+    if (stream) stream->done().wait_even_if_aborted(stream->issued());
+  }
+}
+
+void CpuRank::place_in_groups() {
+  const Plan& plan = shared_.plan;
+  places_.resize(plan.comms.size());
+  for (uint16_t comm = 0; comm < plan.comms.size(); ++comm) {
+    const std::vector<uint32_t> ranks = members(plan, comm, rank_);
+    if (ranks.empty()) continue;
+    const std::pair key{comm, ranks.front()};
+    if (plan.comms[comm].directed) {
+      places_[comm].channel = shared_.channels.at(key).get();
+    } else {
+      places_[comm].group = shared_.groups.at(key).get();
+      places_[comm].member = std::find(ranks.begin(), ranks.end(), rank_) - ranks.begin();
+    }
+  }
+}
+
+/// On the stream's own thread. OpenMP's threads inherit the pinning.
+void CpuRank::prepare(Stream stream) const {
+  if (stream != Stream::compute) {
+    omp_set_num_threads(1);
+    return;
+  }
+  omp_set_num_threads(shared_.options.threads_per_rank);
+  if (shared_.options.pin) pin_thread(rank_, shared_.options.threads_per_rank);
+}
+
+std::byte* CpuRank::allocate(uint64_t bytes) {
+  const uint64_t rounded = (std::max<uint64_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  auto* memory = static_cast<std::byte*>(rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded));
+  if (memory == nullptr) {
+    throw RunError("rank " + std::to_string(rank_) + ": no memory for " + format_bytes(bytes) +
+                   "; use a smaller model or micro-batch, or more pipeline stages");
+  }
+  memory_.emplace_back(memory);
+  std::memset(memory, 0, rounded);
+  return memory;
+}
+
+void CpuRank::launch(const Launch& launch) {
+  streams_[static_cast<int>(launch.op->stream)]->launch(launch);
+}
+
+void CpuRank::record(uint16_t event, Stream stream) {
+  if (event >= events_.size()) events_.resize(event + 1);
+  events_[event] = streams_[static_cast<int>(stream)]->here();
+}
+
+void CpuRank::wait(uint16_t event, Stream stream) {
+  if (event < events_.size()) streams_[static_cast<int>(stream)]->wait(events_[event]);
+}
+
+Span CpuRank::execute(const Launch& launch) {
+  if (shared_.options.before_task) shared_.options.before_task(launch);
+  Span span;
+  span.rank = rank_;
+  span.call = launch.task.call;
+  span.op = launch.task.op;
+  span.stream = static_cast<uint8_t>(launch.op->stream);
+  span.start = shared_.now();
+  if (is_communication(launch.op->kernel)) {
+    const Picoseconds last = communicate(launch, span.start);
+    span.wait_ns = static_cast<uint32_t>(std::min<Picoseconds>((last - span.start) / 1000, UINT32_MAX));
+  } else if (launch.op->kernel != Kernel::opaque) {
+    shared_.kernels_running.fetch_add(1, std::memory_order_relaxed);
+    struct Leave {
+      std::atomic<int>& count;
+      ~Leave() { count.fetch_sub(1, std::memory_order_relaxed); }
+    } leave{shared_.kernels_running};
+    run_kernel(shared_.options.kernels, launch, info_);
+  }
+  span.end = shared_.now();
+  shared_.tasks_done.fetch_add(1, std::memory_order_relaxed);
+  return span;
+}
+
+Picoseconds CpuRank::communicate(const Launch& launch, Picoseconds start) {
+  if (launch.op->comm >= places_.size()) throw RunError("has no communicator");
+  const Place& place = places_[launch.op->comm];
+  if (launch.op->kernel == Kernel::send && place.channel) return place.channel->send(launch, start);
+  if (launch.op->kernel == Kernel::recv && place.channel) return place.channel->receive(launch, start);
+  if (!is_point_to_point(launch.op->kernel) && place.group) return place.group->run(place.member, launch, start);
+  throw RunError("does not belong to communicator " + shared_.plan.comms[launch.op->comm].name);
+}
+
+void CpuRank::fail(const Launch& launch, const std::string& message) {
+  shared_.abort.abort(to_text(shared_.plan, launch.task) + ": " + message);
+}
+
+/// Returns when the stream has done everything. A Plan that was never verified may deadlock: then nothing moves.
+void CpuRank::watch(const StreamWorker& stream) {
+  uint64_t seen = shared_.tasks_done.load();
+  int quiet = 0;
+  while (!stream.done().wait_for(stream.issued(), kWatchMilliseconds)) {
+    const uint64_t done = shared_.tasks_done.load();
+    quiet = done == seen && shared_.kernels_running.load() == 0 ? quiet + 1 : 0;
+    seen = done;
+    if (quiet * kWatchMilliseconds >= 1000 * shared_.options.deadlock_seconds) {
+      const int index =
+          std::find_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.get() == &stream; }) -
+          streams_.begin();
+      shared_.abort.abort("rank " + std::to_string(rank_) + " waits on its stream " +
+                          name_of(static_cast<Stream>(index)) + " for a rank that never comes: a deadlock in the plan");
+    }
+  }
+}
+
+void CpuRank::synchronize() {
+  try {
+    for (const auto& stream : streams_) {
+      if (stream) watch(*stream);
+    }
+  } catch (const Aborted&) {
+    // Streams drop their queues after an abort; the rank is quiet once each has seen it.
+    for (const auto& stream : streams_) {
+      if (stream) stream->done().wait_even_if_aborted(stream->issued());
+    }
+  }
+  if (shared_.abort.aborted()) throw RunError(shared_.abort.reason());
+}
+
+std::vector<Span> CpuRank::take_spans() {
+  std::vector<Span> all;
+  for (const auto& stream : streams_) {
+    if (!stream) continue;
+    const std::vector<Span> spans = stream->take_spans();
+    all.insert(all.end(), spans.begin(), spans.end());
+  }
+  return all;
+}
+
+CpuBackend::CpuBackend(const Plan& plan, const CpuOptions& options) : shared_(new Shared(plan, options)) {
+  if (options.threads_per_rank < 1 || options.threads_per_rank > 1024) {
+    throw InputError("threads",
+                     "threads per rank are " + std::to_string(options.threads_per_rank) + ", expected 1 to 1024");
+  }
+  const uint32_t ranks = plan.mesh.ranks();
+  size_t threads = 0;
+  for (uint32_t rank = 0; rank < ranks; ++rank) {
+    threads += streams_of(plan, plan.programs[plan.role(rank)]).size() + options.threads_per_rank - 1;
+  }
+  shared_->spins = threads <= std::thread::hardware_concurrency() ? kSpins : 0;
+  for (uint16_t comm = 0; comm < plan.comms.size(); ++comm) {
+    for (uint32_t rank = 0; rank < ranks; ++rank) {
+      const std::vector<uint32_t> group = members(plan, comm, rank);
+      if (group.empty() || group.front() != rank) continue;
+      if (plan.comms[comm].directed) {
+        shared_->channels[{comm, rank}] = std::make_unique<Channel>(shared_->abort, shared_->spins);
+      } else {
+        shared_->groups[{comm, rank}] = std::make_unique<Group>(shared_->abort, shared_->spins, group.size());
+      }
+    }
+  }
+}
+
+CpuBackend::~CpuBackend() = default;
+
+std::string CpuBackend::name() const {
+  return "cpu";
+}
+
+std::vector<uint32_t> CpuBackend::local_ranks() const {
+  std::vector<uint32_t> ranks(shared_->plan.mesh.ranks());
+  for (uint32_t i = 0; i < ranks.size(); ++i) ranks[i] = i;
+  return ranks;
+}
+
+std::unique_ptr<RankDevice> CpuBackend::open(uint32_t rank) {
+  return std::make_unique<CpuRank>(*shared_, rank);
+}
+
+Picoseconds CpuBackend::now() const {
+  return shared_->now();
+}
+
+void CpuBackend::abort(const std::string& reason) {
+  shared_->abort.abort(reason);
+}
+
+}  // namespace pgram
