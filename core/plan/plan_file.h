@@ -1,9 +1,11 @@
 // A Plan as a versioned JSON file (Bodies and Calls, never unrolled tasks), as text, and as Graphviz.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace pgram {
 struct Plan;
+constexpr uint32_t kPlanVersion = 1;
 std::string plan_to_json(const Plan&);
 /// InputError with file and field for malformed, truncated or foreign-version text; indices are bounds-checked, but the
 /// Plan is not verified.

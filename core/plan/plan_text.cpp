@@ -50,7 +50,8 @@ void print_records(const Plan& plan, std::ostream& out) {
     for (const Field& field : record.fields) {
       out << ' ' << field.name << dims_text(field);
       if (field.shard_axes) out << "/" << axes_text(field.shard_axes) << (field.shard_dim ? " by columns" : "");
-      if (field.partial_axes && record.kind == RecordKind::gradient) out << " sum over " << axes_text(field.partial_axes);
+      if (field.partial_axes && record.kind == RecordKind::gradient)
+        out << " sum over " << axes_text(field.partial_axes);
       out << (&field == &record.fields.back() ? "" : ",");
     }
     out << '\n';
@@ -106,14 +107,19 @@ std::string dot_quote(const std::string& text) {
   return quoted + '"';
 }
 
-constexpr const char* kDotHead = "digraph plan {\n  rankdir=TB;\n  node [shape=box, fontname=\"DejaVu Sans\", fontsize=9];\n";
+constexpr const char* kDotHead =
+    "digraph plan {\n  rankdir=TB;\n  node [shape=box, fontname=\"DejaVu Sans\", fontsize=9];\n";
 
 const char* stream_colour(Stream stream) {
   switch (stream) {
-    case Stream::compute: return "#0072b2";
-    case Stream::tensor: return "#e69f00";
-    case Stream::data: return "#cc79a7";
-    default: return "#555555";
+    case Stream::compute:
+      return "#0072b2";
+    case Stream::tensor:
+      return "#e69f00";
+    case Stream::data:
+      return "#cc79a7";
+    default:
+      return "#555555";
   }
 }
 
@@ -123,8 +129,8 @@ void dot_ops(const Plan& plan, const Body& body, const std::string& prefix, cons
   for (size_t i = 0; i < body.ops.size(); ++i) {
     const Op& op = body.ops[i];
     const std::string node = prefix + std::to_string(i);
-    out << "  " << node << " [label=" << dot_quote(label + std::to_string(i) + " " + op_text(plan, body, op)) << ", color=\""
-        << stream_colour(op.stream) << "\"];\n";
+    out << "  " << node << " [label=" << dot_quote(label + std::to_string(i) + " " + op_text(plan, body, op))
+        << ", color=\"" << stream_colour(op.stream) << "\"];\n";
     std::string& before = previous[static_cast<int>(op.stream)];
     if (!before.empty()) out << "  " << before << " -> " << node << ";\n";
     before = node;
@@ -151,7 +157,8 @@ std::string plan_to_text(const Plan& plan, int max_calls) {
 }
 
 std::string body_to_dot(const Plan& plan, const std::string& body_name) {
-  const auto body = std::find_if(plan.bodies.begin(), plan.bodies.end(), [&](const Body& b) { return b.name == body_name; });
+  const auto body =
+      std::find_if(plan.bodies.begin(), plan.bodies.end(), [&](const Body& b) { return b.name == body_name; });
   if (body == plan.bodies.end()) {
     std::string known;
     for (const Body& b : plan.bodies) known += (known.empty() ? "" : ", ") + b.name;
@@ -192,7 +199,8 @@ std::string slot_to_dot(const Plan& plan, const std::string& slot_text) {
       return out.str();
     }
   }
-  throw InputError("slot", "no slot '" + slot_text + "' in the plan; expected <stage><F|B><micro-batch>, for example 0F0");
+  throw InputError("slot",
+                   "no slot '" + slot_text + "' in the plan; expected <stage><F|B><micro-batch>, for example 0F0");
 }
 
 }  // namespace pgram

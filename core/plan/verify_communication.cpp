@@ -1,0 +1,173 @@
+// The k-th operation on a communicator meets the k-th of every other member. Ranks of one role share their program, so
+// only groups that span roles can disagree.
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "core/plan/plan.h"
+#include "core/plan/verify_parts.h"
+
+namespace pgram {
+namespace {
+
+struct Message {
+  uint16_t comm = 0;
+  Kernel kernel = Kernel::send;
+  uint16_t layer = 0, micro_batch = 0;
+  uint64_t bytes = 0;
+  uint32_t call = 0;
+  uint16_t op = 0;
+};
+
+bool spans_roles(const Communicator& comm) {
+  return comm.directed || (comm.axes & kPp);
+}
+
+bool takes_part(const Communicator& comm, size_t role) {
+  if (comm.directed) return role == comm.source || role == comm.target;
+  return comm.roles.empty() || std::find(comm.roles.begin(), comm.roles.end(), role) != comm.roles.end();
+}
+
+std::string text_of(const Plan& plan, size_t role, const Message& m) {
+  return task_text(plan, role, m.call, m.op);
+}
+
+/// A communicator's operations keep their order only on one stream.
+std::string check_streams(const Plan& plan) {
+  struct Use {
+    int stream = -1;
+    const Body* body = nullptr;
+  };
+  std::vector<std::array<Use, 2>> uses(plan.comms.size());  // a channel's two ends have a stream each
+  for (const Body& body : plan.bodies) {
+    for (const Op& op : body.ops) {
+      if (op.comm == kNoComm) continue;
+      Use& use = uses[op.comm][op.kernel == Kernel::recv];
+      if (use.stream < 0) use = {static_cast<int>(op.stream), &body};
+      if (use.stream != static_cast<int>(op.stream)) {
+        return "communicator " + plan.comms[op.comm].name + " is used on two streams, " +
+               name_of(static_cast<Stream>(use.stream)) + " in " + use.body->name + " and " + name_of(op.stream) +
+               " in " + body.name + ": its order would depend on time";
+      }
+    }
+  }
+  return "";
+}
+
+class Matcher {
+ public:
+  explicit Matcher(const Plan& plan) : plan_(plan), by_role_(plan.programs.size()), by_comm_(plan.programs.size()) {
+    for (size_t role = 0; role < plan.programs.size(); ++role) collect(role);
+  }
+
+  std::string check() const {
+    for (uint16_t comm = 0; comm < plan_.comms.size(); ++comm) {
+      if (!spans_roles(plan_.comms[comm])) continue;
+      if (std::string error = check_comm(comm); !error.empty()) return error;
+    }
+    return check_order();
+  }
+
+ private:
+  void collect(size_t role) {
+    const Program& program = plan_.programs[role];
+    for (uint32_t c = 0; c < program.calls.size(); ++c) {
+      const Call& call = program.calls[c];
+      const std::vector<Op>& ops = plan_.bodies[call.body].ops;
+      for (uint16_t i = 0; i < ops.size(); ++i) {
+        if (ops[i].comm == kNoComm || !spans_roles(plan_.comms[ops[i].comm])) continue;
+        by_role_[role].push_back({ops[i].comm, ops[i].kernel, call.layer, call.micro_batch, ops[i].bytes, c, i});
+        by_comm_[role][ops[i].comm].push_back(by_role_[role].back());
+      }
+    }
+  }
+
+  std::string check_comm(uint16_t index) const {
+    const Communicator& comm = plan_.comms[index];
+    size_t first_role = SIZE_MAX;
+    static const std::vector<Message> kNone;
+    const std::vector<Message>* reference = &kNone;
+    for (size_t role = 0; role < by_role_.size(); ++role) {
+      const auto found = by_comm_[role].find(index);
+      const std::vector<Message>& mine = found == by_comm_[role].end() ? kNone : found->second;
+      if (!takes_part(comm, role)) {
+        if (mine.empty()) continue;
+        return text_of(plan_, role, mine[0]) + " uses " + comm.name + ", which role " + std::to_string(role) +
+               " is not in";
+      }
+      for (const Message& m : mine) {
+        if (comm.directed && (m.kernel == Kernel::send) != (role == comm.source)) {
+          return text_of(plan_, role, m) + " is at the wrong end of channel " + comm.name;
+        }
+      }
+      if (first_role == SIZE_MAX) {
+        first_role = role;
+        reference = &mine;
+      } else if (std::string error = check_pair(comm, first_role, *reference, role, mine); !error.empty()) {
+        return error;
+      }
+    }
+    return "";
+  }
+
+  std::string check_pair(const Communicator& comm, size_t role_a, const std::vector<Message>& a, size_t role_b,
+                         const std::vector<Message>& b) const {
+    for (size_t k = 0; k < std::max(a.size(), b.size()); ++k) {
+      if (k >= a.size())
+        return text_of(plan_, role_b, b[k]) + " has no partner on " + comm.name + " in role " + std::to_string(role_a);
+      if (k >= b.size())
+        return text_of(plan_, role_a, a[k]) + " has no partner on " + comm.name + " in role " + std::to_string(role_b);
+      // A send and its receive belong to different stages, so the layer is compared in collectives only.
+      const bool same = a[k].bytes == b[k].bytes && a[k].micro_batch == b[k].micro_batch &&
+                        (comm.directed || (a[k].kernel == b[k].kernel && a[k].layer == b[k].layer));
+      if (!same) {
+        return text_of(plan_, role_a, a[k]) + " and " + text_of(plan_, role_b, b[k]) + " meet on " + comm.name +
+               " as number " + std::to_string(k) + " but differ in kernel, bytes, layer or micro-batch";
+      }
+    }
+    return "";
+  }
+
+  /// In-order blocking rendezvous must run to the end: then every role's order is a slice of one global order.
+  std::string check_order() const {
+    const size_t roles = by_role_.size();
+    std::vector<size_t> at(roles, 0);
+    std::vector<std::vector<size_t>> waiting(plan_.comms.size());
+    std::vector<size_t> ready(roles);
+    for (size_t role = 0; role < roles; ++role) ready[role] = role;
+    while (!ready.empty()) {
+      const size_t role = ready.back();
+      ready.pop_back();
+      if (at[role] == by_role_[role].size()) continue;
+      const uint16_t index = by_role_[role][at[role]].comm;
+      const Communicator& comm = plan_.comms[index];
+      const size_t needed = comm.directed ? 2 : comm.roles.empty() ? roles : comm.roles.size();
+      waiting[index].push_back(role);
+      if (waiting[index].size() < needed) continue;
+      for (size_t member : waiting[index]) ++at[member], ready.push_back(member);
+      waiting[index].clear();
+    }
+    std::string stuck;
+    for (size_t role = 0; role < roles; ++role) {
+      if (at[role] == by_role_[role].size()) continue;
+      const Message& m = by_role_[role][at[role]];
+      stuck +=
+          (stuck.empty() ? "deadlock: " : "; ") + text_of(plan_, role, m) + " waits on " + plan_.comms[m.comm].name;
+    }
+    return stuck;
+  }
+
+  const Plan& plan_;
+  std::vector<std::vector<Message>> by_role_;
+  std::vector<std::map<uint16_t, std::vector<Message>>> by_comm_;
+};
+
+}  // namespace
+
+std::string verify_communication(const Plan& plan) {
+  std::string error = check_streams(plan);
+  return error.empty() ? Matcher(plan).check() : error;
+}
+
+}  // namespace pgram
