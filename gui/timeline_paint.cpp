@@ -71,7 +71,7 @@ void TimelineView::paint_ruler(QPainter& painter) const {
     const double x = std::floor(axis_.x_of(tick)) + 0.5;
     if (x < axis_.left()) continue;
     QColor line = colour(theme.grid);
-    line.setAlpha(120);
+    line.setAlpha(70);
     painter.setPen(line);
     painter.drawLine(QPointF(x, kRulerHeight), QPointF(x, bottom));
     painter.setPen(colour(theme.faint_text));
@@ -322,9 +322,9 @@ void TimelineView::paint_legend(QPainter& painter, QRectF area) const {
   for (const Category category : {Category::pipeline_comm, Category::data_comm, Category::tensor_comm,
                                   Category::optimizer, Category::backward, Category::forward}) {
     static const std::array<const char*, kCategories> kNames{
-        QT_TR_NOOP("forward"),    QT_TR_NOOP("backward"),       QT_TR_NOOP("optimizer"), QT_TR_NOOP("tensor comm."),
-        QT_TR_NOOP("data comm."), QT_TR_NOOP("pipeline comm."), QT_TR_NOOP("other")};
-    if (right < area.left() + 220) break;  // the pane's title stands there
+        QT_TR_NOOP("forward"),    QT_TR_NOOP("backward"),       QT_TR_NOOP("optimizer"), QT_TR_NOOP("tensor"),
+        QT_TR_NOOP("data"), QT_TR_NOOP("pipeline"), QT_TR_NOOP("other")};
+    if (right < area.left() + 180) break;  // the pane's title stands there
     entry(tr(kNames[static_cast<size_t>(category)]), solid(theme.kind[static_cast<size_t>(category)]));
   }
 }

@@ -31,7 +31,7 @@ void TimelineView::set_timelines(std::shared_ptr<const Timeline> upper, std::sha
   const Picoseconds before = scene_.duration();
   const double from = axis_.from(), to = axis_.to();
   const bool fitted = before == 0 || !keep_view || axis_.span() >= axis_.extent();
-  set_hover(std::nullopt, 0);
+  set_hover(std::nullopt, -1);
   select(std::nullopt);
   scene_.set_timelines(std::move(upper), std::move(lower));
   axis_.set_extent(static_cast<double>(scene_.duration()));
@@ -50,7 +50,7 @@ void TimelineView::set_colour_mode(ColourMode mode) {
 }
 
 void TimelineView::show_communication(bool shown) {
-  set_hover(std::nullopt, 0);
+  set_hover(std::nullopt, -1);
   select(std::nullopt);
   scene_.show_communication(shown);
   arrange();
@@ -126,7 +126,7 @@ void TimelineView::select(std::optional<Spot> spot) {
 }
 
 void TimelineView::set_hover(std::optional<Spot> spot, double x) {
-  cursor_x_ = x >= axis_.left() ? std::optional(x) : std::nullopt;
+  cursor_x_ = x >= kGutterWidth ? std::optional(x) : std::nullopt;
   update();
   if (spot == hovered_) return;
   hovered_ = spot;

@@ -68,7 +68,7 @@ void RowLayout::set_zoom(double zoom) {
 }
 
 void RowLayout::place() {
-  constexpr double kCommunicationShare = 0.55, kLowest = 18, kHighest = 34;
+  constexpr double kCommunicationShare = 0.55, kLowest = 18, kHighest = 40;
   double units = 0;
   for (const bool compute : compute_) units += compute ? 1 : kCommunicationShare;
   const double gaps = static_cast<double>(std::count(first_of_rank_.begin(), first_of_rank_.end(), true));

@@ -70,18 +70,18 @@ std::vector<Row> four_rows() {
 TEST(RowLayout, PlacesTheSameRowsInBothPanes) {
   RowLayout layout;
   layout.set(four_rows(), {{20, 200}, {240, 200}});
-  // units 2 * (1 + 0.55) = 3.1, gaps 2 * 4: (200 - 8) / 3.1 = 61.9, at most 34: rows of 34 and 18, a gap of 4
+  // units 2 * (1 + 0.55) = 3.1, gaps 2 * 4: (200 - 8) / 3.1 = 61.9, at most 40: rows of 40 and 22, a gap of 4
   EXPECT_EQ(layout.band(0, 0).top, 20);
-  EXPECT_EQ(layout.band(0, 0).height, 34);
-  EXPECT_EQ(layout.band(0, 1).top, 54);
-  EXPECT_EQ(layout.band(0, 1).height, 18);
-  EXPECT_EQ(layout.band(0, 2).top, 76);
-  EXPECT_EQ(layout.band(1, 2).top, 296);
-  const auto place = layout.place_at(297);
+  EXPECT_EQ(layout.band(0, 0).height, 40);
+  EXPECT_EQ(layout.band(0, 1).top, 60);
+  EXPECT_EQ(layout.band(0, 1).height, 22);
+  EXPECT_EQ(layout.band(0, 2).top, 86);
+  EXPECT_EQ(layout.band(1, 2).top, 306);
+  const auto place = layout.place_at(307);
   ASSERT_TRUE(place);
   EXPECT_EQ(place->pane, 1);
   EXPECT_EQ(place->row, 2u);
-  EXPECT_FALSE(layout.place_at(74));   // the gap between two ranks
+  EXPECT_FALSE(layout.place_at(84));   // the gap between two ranks
   EXPECT_FALSE(layout.place_at(10));   // above the panes
   EXPECT_FALSE(layout.place_at(230));  // between them
   EXPECT_EQ(layout.maximum_scroll(), 0);
