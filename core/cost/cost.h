@@ -19,7 +19,13 @@ struct Duration {
   Provenance provenance = Provenance::roofline;
 };
 
-/// Duration of one compute op (not communication), launch overhead included.
+/// Duration of one compute op (not communication), launch overhead included, from the first that knows it:
+/// - measured: the device's table has this kernel, shape and busy count;
+/// - interpolated: it has the kernel. Matrix products and attention take the rate (work per second) of the entries
+///   around the shape, weighted by nearness in log space; other kernels lie on straight pieces of log time over log
+///   elements. Beyond the table the nearest entry's rate goes on;
+/// - roofline: launch + max(FLOPs / reached peak, bytes / reached bandwidth) (Williams et al. 2009), with bf16's peak
+///   where an operand is bf16.
 /// `busy`: how many devices of the machine compute at the same time (selects measured entries; 1 on GPUs).
 Duration compute_duration(const Plan&, const Body&, const Op&, const Device&, uint32_t busy = 1);
 
@@ -31,8 +37,11 @@ struct TransferDuration {
 };
 
 /// A collective over `group` (devices), or a send between the two devices of a channel, by closed form over the links
-/// that the group crosses: ring for all-reduce (2(q-1) steps), all-gather and reduce-scatter (q-1 steps)
-/// (reference: Thakur et al. 2005). On a CPU cluster: the device's measured transfers where present.
+/// that the group crosses: ring for all-reduce (2(q-1) steps), all-gather and reduce-scatter (q-1 steps); a step moves
+/// bytes/q (Thakur, Rabenseifner, Gropp 2005). The ring goes node by node; a step's latency is the mean over the ring's
+/// hops. Between nodes every member brings its own NIC, as NCCL's channels do: k members in each node cross with k
+/// times one member's share, but no faster than inside. On a CPU cluster: the device's measured transfers where
+/// present.
 TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&);
 
 }  // namespace pgram

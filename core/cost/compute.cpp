@@ -1,0 +1,51 @@
+// Compute ops: measured, interpolated, or by the roofline.
+#include <algorithm>
+
+#include "core/cost/cost.h"
+#include "core/cost/measured.h"
+
+namespace pgram {
+
+const char* name_of(Provenance provenance) {
+  switch (provenance) {
+    case Provenance::measured:
+      return "measured";
+    case Provenance::interpolated:
+      return "interpolated";
+    case Provenance::roofline:
+      return "roofline";
+  }
+  return "";
+}
+
+/// Weight gradients are summed in fp32 but multiplied in bf16, so one bf16 operand decides.
+static bool multiplies_in_bf16(const Plan& plan, const Body& body, const Op& op) {
+  for (int i = 0; i < op.num_operands; ++i) {
+    const Operand& operand = body.operands[op.first_operand + i];
+    const std::vector<Field>& fields = plan.records[body.formals[operand.formal]].fields;
+    const size_t field = operand.field == kWhole ? 0 : operand.field;
+    if (field < fields.size() && fields[field].dtype == DType::bf16) return true;
+  }
+  return false;
+}
+
+static double efficiency_of(Kernel kernel, const Device& device) {
+  const bool attends = kernel == Kernel::attention || kernel == Kernel::attention_bwd;
+  return attends ? device.attention_efficiency : device.matmul_efficiency;
+}
+
+static Seconds roofline(const Plan& plan, const Body& body, const Op& op, const Device& device) {
+  const double peak = multiplies_in_bf16(plan, body, op) ? device.bf16_flops_per_second : device.fp32_flops_per_second;
+  const Seconds arithmetic = static_cast<double>(op.flops) / (peak * efficiency_of(op.kernel, device));
+  const Seconds memory = static_cast<double>(op.bytes) / (device.memory_bytes_per_second * device.memory_efficiency);
+  return device.launch_seconds + std::max(arithmetic, memory);
+}
+
+Duration compute_duration(const Plan& plan, const Body& body, const Op& op, const Device& device, uint32_t busy) {
+  if (!device.kernels.empty())
+    if (const auto found = measured_kernel(device, op.kernel, kernel_shape(plan, body, op), busy))
+      return {bounded_picoseconds(found->seconds), found->provenance};
+  return {bounded_picoseconds(roofline(plan, body, op, device)), Provenance::roofline};
+}
+
+}  // namespace pgram

@@ -1,0 +1,307 @@
+#include "core/cost/cost.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <random>
+
+namespace pgram {
+namespace {
+
+/// A Plan of one body with one op over fields of the given shapes; written operand first.
+struct OneOp {
+  Plan plan;
+
+  OneOp(Kernel kernel, const std::vector<std::array<uint32_t, 2>>& shapes, DType dtype, uint64_t flops,
+        uint64_t bytes) {
+    Record record;
+    Body body;
+    Op op;
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      Field field;
+      field.name = "t" + std::to_string(i);
+      field.dtype = dtype;
+      field.num_dims = 2;
+      field.dims = shapes[i];
+      record.fields.push_back(field);
+      Operand operand;
+      operand.field = static_cast<uint16_t>(i);
+      body.operands.push_back(operand);
+    }
+    record.lay_out();
+    body.formals = {0};
+    op.kernel = kernel;
+    op.num_operands = static_cast<uint8_t>(shapes.size());
+    op.num_writes = 1;
+    op.flops = flops;
+    op.bytes = bytes;
+    body.ops = {op};
+    plan.records = {record};
+    plan.bodies = {body};
+    plan.attributes.emplace_back();
+  }
+  Op& op() { return plan.bodies[0].ops[0]; }
+  Duration duration(const Device& device, uint32_t busy = 1) const {
+    return compute_duration(plan, plan.bodies[0], plan.bodies[0].ops[0], device, busy);
+  }
+};
+
+OneOp matmul(uint32_t n, uint32_t o, uint32_t i, DType dtype = DType::f32) {
+  const uint64_t flops = uint64_t{2} * n * o * i;
+  const uint64_t bytes = (uint64_t{n} * o + uint64_t{n} * i + uint64_t{o} * i) * size_of(dtype);
+  return OneOp(Kernel::matmul, {{n, o}, {n, i}, {o, i}}, dtype, flops, bytes);
+}
+
+OneOp add(uint32_t n, uint32_t h) {
+  return OneOp(Kernel::add, {{n, h}, {n, h}, {n, h}}, DType::f32, 0, uint64_t{12} * n * h);
+}
+
+/// 1,000 flop/s in fp32 and 10,000 in bf16, of which a half is reached; 100 bytes/s, of which a quarter; 3 s to launch.
+Device round_device() {
+  Device device;
+  device.memory_bytes_per_second = 100;
+  device.fp32_flops_per_second = 1000;
+  device.bf16_flops_per_second = 10000;
+  device.matmul_efficiency = 0.5;
+  device.attention_efficiency = 0.1;
+  device.memory_efficiency = 0.25;
+  device.launch_seconds = 3;
+  return device;
+}
+
+TEST(Roofline, IsLaunchPlusTheSlowerOfArithmeticAndMemory) {
+  const Device device = round_device();
+  // 2 x 50 x 40 x 30 = 120,000 FLOP / 500 = 240 s; (2,000 + 1,500 + 1,200) x 4 = 18,800 bytes / 25 = 752 s.
+  EXPECT_EQ(matmul(50, 40, 30).duration(device).time, to_picoseconds(3 + 752));
+  EXPECT_EQ(matmul(50, 40, 30).duration(device).provenance, Provenance::roofline);
+  // 2 x 1,000^3 = 2e9 / 500 = 4e6 s is beyond the longest time, 1e6 s.
+  EXPECT_EQ(matmul(1000, 1000, 1000).duration(device).time, to_picoseconds(1e6));
+  // 2 x 400^3 = 1.28e8: fp32 / 500 = 256,000 s, bf16 / 5,000 = 25,600 s; bytes 3 x 160,000 x 4 / 25 = 76,800 s, half in
+  // bf16.
+  EXPECT_EQ(matmul(400, 400, 400).duration(device).time, to_picoseconds(3 + 256000));
+  EXPECT_EQ(matmul(400, 400, 400, DType::bf16).duration(device).time, to_picoseconds(3 + 38400));
+  // 12 x 50 bytes / 25.
+  EXPECT_EQ(add(5, 10).duration(device).time, to_picoseconds(3 + 24));
+}
+
+TEST(Roofline, AttentionHasItsOwnEfficiency) {
+  OneOp op(Kernel::attention, {{8, 8}, {8, 24}}, DType::f32, 1000, 10);
+  // 1,000 / (1,000 x 0.1) = 10 s.
+  EXPECT_EQ(op.duration(round_device()).time, to_picoseconds(3 + 10));
+}
+
+TEST(Roofline, AWeightGradientSummedInFp32MultipliesInBf16) {
+  OneOp op(Kernel::matmul_dw, {{4, 4}, {4, 4}, {4, 4}}, DType::bf16, 50000, 0);
+  op.plan.records[0].fields[0].dtype = DType::f32;
+  // 50,000 / (10,000 x 0.5).
+  EXPECT_EQ(op.duration(round_device()).time, to_picoseconds(3 + 10));
+}
+
+TEST(Roofline, AgreesWithAPublishedMatrixProductOnH100) {
+  // 8,192 x 8,192 x 8,192 in bf16 on H100 SXM: 1.0995e12 FLOP / (989e12 x 0.82) = 1.3558 ms + 4 us.
+  const Duration duration = matmul(8192, 8192, 8192, DType::bf16).duration(find_device("h100-sxm"));
+  EXPECT_NEAR(to_seconds(duration.time), 1.3598e-3, 1e-7);
+}
+
+TEST(Measured, TheEntryOfTheSameShapeAndBusyCountIsTakenAsItIs) {
+  Device device = round_device();
+  device.kernels = {
+      {"matmul", {50, 40, 30, 0}, 0.25, 1}, {"matmul", {50, 40, 30, 0}, 0.5, 2}, {"matmul_dx", {50, 40, 30, 0}, 9, 1}};
+  EXPECT_EQ(matmul(50, 40, 30).duration(device, 1).time, to_picoseconds(0.25));
+  EXPECT_EQ(matmul(50, 40, 30).duration(device, 1).provenance, Provenance::measured);
+  EXPECT_EQ(matmul(50, 40, 30).duration(device, 2).time, to_picoseconds(0.5));
+  // 4 busy: the nearest is 2, and it is not a measurement of this case.
+  EXPECT_EQ(matmul(50, 40, 30).duration(device, 4).time, to_picoseconds(0.5));
+  EXPECT_EQ(matmul(50, 40, 30).duration(device, 4).provenance, Provenance::interpolated);
+  EXPECT_EQ(add(5, 10).duration(device).provenance, Provenance::roofline);
+}
+
+TEST(Interpolated, ElementwiseKernelsLieBetweenTheirNeighbours) {
+  Device device = round_device();
+  device.launch_seconds = 0.5;
+  device.kernels = {{"add", {10, 10, 0, 0}, 1, 1}, {"add", {100, 100, 0, 0}, 81, 1}};
+  const auto seconds = [&](uint32_t n, uint32_t h) { return to_seconds(add(n, h).duration(device).time); };
+  // Half way in log elements between 100 (1 s) and 10,000 (81 s): sqrt(1 x 81) = 9 s.
+  EXPECT_NEAR(seconds(10, 100), 9, 1e-9);
+  EXPECT_EQ(add(10, 100).duration(device).provenance, Provenance::interpolated);
+  // Beyond: the rate of the last, 81 s x 10; below: 1 s x 80/100, and never less than a launch.
+  EXPECT_NEAR(seconds(1000, 100), 810, 1e-6);
+  EXPECT_NEAR(seconds(8, 10), 0.8, 1e-9);
+  EXPECT_NEAR(seconds(1, 1), 0.5, 1e-9);
+}
+
+TEST(Interpolated, OfEquallyManyElementsTheNearestProportionsCount) {
+  Device device = round_device();
+  device.kernels = {{"add", {1000, 10, 0, 0}, 7, 1}, {"add", {10, 1000, 0, 0}, 2, 1}};
+  EXPECT_NEAR(to_seconds(add(20, 500).duration(device).time), 2, 1e-9);
+  EXPECT_NEAR(to_seconds(add(500, 20).duration(device).time), 7, 1e-9);
+}
+
+TEST(Interpolated, MatrixProductsOfOneRateKeepIt) {
+  // Every entry runs at 1e9 products/s, so does what lies between and beyond.
+  Device device = round_device();
+  for (uint64_t m : {128, 512, 2048})
+    for (uint64_t n : {128, 1024})
+      for (uint64_t k : {256, 768})
+        device.kernels.push_back({"matmul", {m, n, k, 0}, static_cast<double>(m * n * k) / 1e9, 1});
+  for (const auto& [m, n, k] : std::vector<std::array<uint32_t, 3>>{{300, 500, 400}, {4096, 4096, 4096}, {1, 1, 1}}) {
+    const Duration duration = matmul(m, n, k).duration(device);
+    EXPECT_EQ(duration.provenance, Provenance::interpolated);
+    EXPECT_NEAR(to_seconds(duration.time) / (double(m) * n * k / 1e9), 1, 1e-2) << m;
+  }
+}
+
+TEST(Interpolated, RatesStayWithinThoseMeasured) {
+  std::mt19937_64 random(11);
+  Device device = round_device();
+  double slowest = 1e30, fastest = 0;
+  for (int i = 0; i < 60; ++i) {
+    const std::array<uint64_t, 4> shape{1 + random() % 4096, 1 + random() % 4096, 1 + random() % 4096, 0};
+    const double rate = 1e9 * (1 + static_cast<double>(random() % 1000) / 100);
+    slowest = std::min(slowest, rate), fastest = std::max(fastest, rate);
+    device.kernels.push_back({"matmul", shape, static_cast<double>(shape[0] * shape[1] * shape[2]) / rate, 1});
+  }
+  for (int i = 0; i < 500; ++i) {
+    const uint32_t m = 1 + random() % 10000, n = 1 + random() % 10000, k = 1 + random() % 10000;
+    const double rate = double(m) * n * k / to_seconds(matmul(m, n, k).duration(device).time);
+    ASSERT_GE(rate, slowest * 0.999);
+    ASSERT_LE(rate, fastest * 1.001);
+  }
+}
+
+// A law with overhead and edges that do not fill a tile, sampled on a grid: between the samples within a few percent.
+TEST(Interpolated, FollowsASmoothLawBetweenTheSamples) {
+  const auto law = [](double m, double n, double k) {
+    return 5e-6 + 2 * m * n * k / 5e10 * (1 + 16 / m) * (1 + 16 / n) * (1 + 32 / k);
+  };
+  Device device = round_device();
+  for (uint64_t m = 32; m <= 4096; m *= 2)
+    for (uint64_t n = 64; n <= 4096; n *= 2)
+      for (uint64_t k = 64; k <= 4096; k *= 2)
+        device.kernels.push_back({"matmul", {m, n, k, 0}, law(double(m), double(n), double(k)), 1});
+  std::mt19937_64 random(2);
+  double worst = 0, sum = 0;
+  for (int i = 0; i < 300; ++i) {
+    const uint32_t m = 40 + random() % 3000, n = 80 + random() % 3000, k = 80 + random() % 3000;
+    const double error = std::abs(to_seconds(matmul(m, n, k).duration(device).time) / law(m, n, k) - 1);
+    worst = std::max(worst, error), sum += error;
+  }
+  EXPECT_LT(sum / 300, 0.01);
+  EXPECT_LT(worst, 0.06);
+}
+
+std::vector<uint32_t> range(uint32_t first, uint32_t count, uint32_t stride = 1) {
+  std::vector<uint32_t> group(count);
+  for (uint32_t i = 0; i < count; ++i) group[i] = first + i * stride;
+  return group;
+}
+
+constexpr double kGiB = 1 << 30;
+
+TEST(Transfer, RingAllReduceOverEightGpusOfANode) {
+  const Cluster cluster = find_cluster("dgx-h100");
+  const TransferDuration all_reduce = transfer_duration(Kernel::all_reduce, 1 << 30, range(0, 8), cluster);
+  // 14 steps of 2^27 bytes over 450 x 0.824 = 370.8 GB/s: 5.0676 ms; 14 x 2 us.
+  EXPECT_EQ(all_reduce.bandwidth, to_picoseconds(14 * kGiB / 8 / 370.8e9));
+  EXPECT_NEAR(to_seconds(all_reduce.bandwidth), 5.0676e-3, 1e-7);
+  EXPECT_EQ(all_reduce.latency, to_picoseconds(28e-6));
+  EXPECT_EQ(all_reduce.provenance, Provenance::roofline);
+  // Half of it each.
+  for (Kernel kernel : {Kernel::all_gather, Kernel::reduce_scatter}) {
+    const TransferDuration half = transfer_duration(kernel, 1 << 30, range(0, 8), cluster);
+    EXPECT_NEAR(double(half.bandwidth), double(all_reduce.bandwidth) / 2, 1);
+    EXPECT_EQ(half.latency, to_picoseconds(14e-6));
+  }
+  // A maximum moves what a sum moves.
+  EXPECT_EQ(transfer_duration(Kernel::all_reduce_max, 1 << 30, range(0, 8), cluster).bandwidth, all_reduce.bandwidth);
+}
+
+TEST(Transfer, AcrossNodesEveryMemberBringsItsNic) {
+  const Cluster cluster = find_cluster("dgx-h100:4");
+  // One member in each of 4 nodes, on one rail: 3 steps of 2^28 bytes at 48 GB/s; 3 x 4 us.
+  const TransferDuration rail = transfer_duration(Kernel::all_gather, 1 << 30, range(5, 4, 8), cluster);
+  EXPECT_EQ(rail.bandwidth, to_picoseconds(3 * kGiB / 4 / 48e9));
+  EXPECT_EQ(rail.latency, to_picoseconds(12e-6));
+  // Two members in each node: twice 48. Hops 0-1 inside (2 us), 1-8 to another rail (6 us) and so on: mean 4 us, 7
+  // steps.
+  std::vector<uint32_t> pairs{0, 1, 8, 9, 16, 17, 24, 25};
+  const TransferDuration two = transfer_duration(Kernel::all_gather, 1 << 30, pairs, cluster);
+  EXPECT_EQ(two.bandwidth, to_picoseconds(7 * kGiB / 8 / 96e9));
+  EXPECT_NEAR(double(two.latency), 28e6, 2);
+  // All 32: 8 x 48 = 384 GB/s would pass, but NVLink inside gives 370.8.
+  const TransferDuration all = transfer_duration(Kernel::all_gather, 1 << 30, range(0, 32), cluster);
+  EXPECT_EQ(all.bandwidth, to_picoseconds(31 * kGiB / 32 / 370.8e9));
+  // 3 in one node and 1 in another: the 1 is the bottleneck.
+  EXPECT_EQ(transfer_duration(Kernel::all_gather, 1 << 30, {0, 1, 2, 8}, cluster).bandwidth,
+            to_picoseconds(3 * kGiB / 4 / 48e9));
+}
+
+TEST(Transfer, TheOrderOfTheMembersDoesNotMatter) {
+  const Cluster cluster = find_cluster("dgx-b200:3");
+  const auto sorted = transfer_duration(Kernel::all_reduce, 12345678, {0, 1, 8, 9, 16, 17}, cluster);
+  const auto mixed = transfer_duration(Kernel::all_reduce, 12345678, {16, 0, 9, 1, 17, 8}, cluster);
+  EXPECT_EQ(sorted.bandwidth, mixed.bandwidth);
+  EXPECT_EQ(sorted.latency, mixed.latency);
+}
+
+TEST(Transfer, SendIsBandwidthThenLatency) {
+  const Cluster cluster = find_cluster("dgx-h100:64@2");
+  const TransferDuration inside = transfer_duration(Kernel::send, 3708, {0, 1}, cluster);
+  EXPECT_EQ(inside.bandwidth, to_picoseconds(1e-8));
+  EXPECT_EQ(inside.latency, to_picoseconds(2e-6));
+  // Across the spine half of 48 GB/s is left.
+  const TransferDuration far = transfer_duration(Kernel::recv, 24000, {0, 63 * 8}, cluster);
+  EXPECT_EQ(far.bandwidth, to_picoseconds(1e-6));
+  EXPECT_EQ(far.latency, to_picoseconds(5e-6));
+  // A group of one has nothing to move.
+  EXPECT_EQ(transfer_duration(Kernel::all_reduce, 1 << 30, {3}, cluster).bandwidth, 0);
+}
+
+Cluster four_ranks_here() {
+  Cluster cluster = find_cluster("this:4");
+  cluster.shared_cores = 0;  // as on a machine of four cores or more
+  cluster.device.copy_bytes_per_second = 1e9;
+  cluster.device.transfer_latency_seconds = 1e-6;
+  return cluster;
+}
+
+TEST(TransferHere, WithoutMeasurementsIsTheRateOfCopies) {
+  const Cluster cluster = four_ranks_here();
+  // 6 steps of 1,000 bytes at 1 GB/s, 6 x 1 us.
+  const TransferDuration all_reduce = transfer_duration(Kernel::all_reduce, 4000, range(0, 4), cluster);
+  EXPECT_EQ(all_reduce.bandwidth, to_picoseconds(6e-6));
+  EXPECT_EQ(all_reduce.latency, to_picoseconds(6e-6));
+  EXPECT_EQ(transfer_duration(Kernel::send, 5000, {0, 3}, cluster).bandwidth, to_picoseconds(5e-6));
+}
+
+TEST(TransferHere, UsesTheMeasuredTable) {
+  Cluster cluster = four_ranks_here();
+  // Two pairs of four ranks are busy at once: the entries with busy 2 count.
+  cluster.device.transfers = {{"send", 2, 100, 1e-6, 2},
+                              {"send", 2, 10000, 9e-6, 2},
+                              {"send", 2, 100, 1e-7, 1},
+                              {"all_reduce", 2, 1000, 5e-6, 2},
+                              {"all_reduce", 4, 1000, 8e-6, 1}};
+  const TransferDuration exact = transfer_duration(Kernel::send, 10000, {0, 1}, cluster);
+  EXPECT_EQ(exact.provenance, Provenance::measured);
+  EXPECT_EQ(exact.latency, to_picoseconds(1e-6));
+  EXPECT_EQ(exact.bandwidth, to_picoseconds(8e-6));
+  // Half way in log bytes: sqrt(1 x 9) = 3 us.
+  const TransferDuration between = transfer_duration(Kernel::recv, 1000, {0, 1}, cluster);
+  EXPECT_EQ(between.provenance, Provenance::interpolated);
+  EXPECT_NEAR(double(between.latency + between.bandwidth), 3e6, 2);
+  // Shorter than any: as long as the shortest. Longer: at the last rate.
+  const TransferDuration tiny = transfer_duration(Kernel::send, 1, {0, 1}, cluster);
+  EXPECT_NEAR(double(tiny.latency + tiny.bandwidth), 1e6, 2);
+  const TransferDuration large = transfer_duration(Kernel::send, 100000, {0, 1}, cluster);
+  EXPECT_NEAR(double(large.latency + large.bandwidth), 90e6, 20);
+  // By number of ranks.
+  EXPECT_EQ(transfer_duration(Kernel::all_reduce_max, 1000, range(0, 2), cluster).latency, to_picoseconds(5e-6));
+  EXPECT_EQ(transfer_duration(Kernel::all_reduce, 1000, range(0, 4), cluster).latency, to_picoseconds(8e-6));
+  // No measured all-gather: the rate of copies.
+  EXPECT_EQ(transfer_duration(Kernel::all_gather, 4000, range(0, 4), cluster).provenance, Provenance::roofline);
+}
+
+}  // namespace
+}  // namespace pgram
