@@ -3,32 +3,38 @@
 // for its share of the cores.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <vector>
 
 #include "sim/core_sharing.h"
+#include "sim/event_queue.h"
 #include "sim/problem.h"
 
 namespace pgram::sim {
 namespace {
 
-/// An issued task. Its number ("ticket") counts the rank's tasks; its place in the rank's window is used again later,
-/// so that a reference holds both.
-struct Node {
-  uint64_t ticket = 0;
-  Picoseconds arrival = 0, start = 0;  // arrival: the latest of what it waits for, while some are pending
+/// An issued task, one cache line. Its number ("ticket") counts the rank's tasks; its place in the rank's window is
+/// used again later, so that a reference holds both.
+struct alignas(64) Node {
+  Picoseconds arrival = 0;  // the latest of what it waits for; while some are pending, so far
   const OpCost* cost = nullptr;
   Span* span = nullptr;
-  uint32_t freed_edges = kNone, ended_edges = kNone;  // who waits for the stream to be free, and for the end
-  uint32_t rank = 0, call = 0, meeting = kNone, partner = kNone;
+  uint32_t ticket = 0;
+  uint32_t rank = 0, call = 0;
+  uint32_t successor = kNone;     // next on its stream, if that is issued and waits for this
+  uint32_t waiter = kNone;        // who waits for its end ...
+  uint32_t more_waiters = kNone;  // ... and who else: a list of edges
+  uint32_t meeting = kNone, partner = kNone;
   uint16_t op = 0, pending = 0;
   uint8_t stream = 0;
   Kernel kernel = Kernel::opaque;
   bool freed = false, ended = false;
 };
+static_assert(sizeof(Node) == 64);
 
 struct Reference {
   uint32_t node = kNone;
-  uint64_t ticket = 0;
+  uint32_t ticket = 0;
 };
 
 struct Edge {
@@ -37,11 +43,13 @@ struct Edge {
 
 struct Rank {
   const Instance* instance = nullptr;
-  uint32_t first_node = 0, window = 0;
+  uint32_t first_node = 0;
+  uint32_t window = 0;     // tasks
+  uint32_t ring_mask = 0;  // places for them, a power of two, less one
   uint32_t call = 0, op = 0;
   const Sync* sync = nullptr;
-  uint64_t oldest = 0, next = 0;  // tickets: first unfinished, and the next to issue
-  uint64_t call_ticket = 0;       // of the running call's first op
+  uint32_t oldest = 0, next = 0;  // tickets: first unfinished, and the next to issue
+  uint32_t call_ticket = 0;       // of the running call's first op
   std::array<Reference, kStreams> last{};
   std::vector<Reference> events;
   std::array<Span*, kStreams> spans{};
@@ -52,15 +60,8 @@ struct Meeting {
   std::vector<uint32_t> waiting;
 };
 
-struct Event {
-  enum Kind : uint32_t { kFreed = 1, kEnded = 2, kBoth = 3 };
-  Picoseconds time = 0;
-  uint64_t order_and_kind = 0;  // order of scheduling in the upper 62 bits: equal times are served first come first
-  uint32_t node = 0;
-  bool operator>(const Event& other) const {
-    return time != other.time ? time > other.time : order_and_kind > other.order_and_kind;
-  }
-};
+/// What happens to a node at its event's time, in the lower bits of Event::what.
+enum Happening : uint64_t { kFreed = 1, kEnded = 2, kBoth = 3 };
 
 uint64_t count_tasks(const Plan& plan, const Program& program) {
   uint64_t tasks = 0;
@@ -79,7 +80,8 @@ class EventLoop {
       rank.first_node = nodes;
       rank.window = static_cast<uint32_t>(
           std::clamp<uint64_t>(count_tasks(problem.plan, *instance.program), 1, problem.launch_window));
-      nodes += rank.window;
+      rank.ring_mask = std::bit_ceil(rank.window) - 1;
+      nodes += rank.ring_mask + 1;
       rank.events.resize(instance.program->num_events);
       std::copy(std::begin(instance.spans), std::end(instance.spans), rank.spans.begin());
     }
@@ -141,10 +143,11 @@ class EventLoop {
 
     node.pending = 1;  // until all are counted
     if (const Reference before = rank.last[stream]; is_current(before) && !nodes_[before.node].freed) {
-      add_edge(nodes_[before.node].freed_edges, node, self.node);
+      nodes_[before.node].successor = self.node;
+      ++node.pending;
     }
     for (int i = 0; i < op.num_waits; ++i) {
-      const uint64_t ticket = rank.call_ticket + body.waits[op.first_wait + i];
+      const uint32_t ticket = rank.call_ticket + body.waits[op.first_wait + i];
       wait_for_end({place(rank, ticket), ticket}, node, self.node);
     }
     for (; rank.sync < syncs_end && rank.sync->op == rank.op && !rank.sync->records(); ++rank.sync) {
@@ -156,22 +159,27 @@ class EventLoop {
     if (--node.pending == 0) arrive(self.node);
   }
 
-  static uint32_t place(const Rank& rank, uint64_t ticket) {
-    return rank.first_node + static_cast<uint32_t>(ticket % rank.window);
-  }
-  const Node& node(const Rank& rank, uint64_t ticket) const { return nodes_[place(rank, ticket)]; }
+  static uint32_t place(const Rank& rank, uint32_t ticket) { return rank.first_node + (ticket & rank.ring_mask); }
+  const Node& node(const Rank& rank, uint32_t ticket) const { return nodes_[place(rank, ticket)]; }
 
   /// False once the place has been given to a later task: then the one referred to has ended long ago.
   bool is_current(Reference reference) const {
     return reference.node != kNone && nodes_[reference.node].ticket == reference.ticket;
   }
 
-  void wait_for_end(Reference awaited, Node& waiter, uint32_t waiter_index) {
-    if (!is_current(awaited) || nodes_[awaited.node].ended) return;
-    add_edge(nodes_[awaited.node].ended_edges, waiter, waiter_index);
+  void wait_for_end(Reference reference, Node& waiter, uint32_t waiter_index) {
+    if (!is_current(reference)) return;
+    Node& awaited = nodes_[reference.node];
+    if (awaited.ended) return;
+    ++waiter.pending;
+    if (awaited.waiter == kNone) {
+      awaited.waiter = waiter_index;
+    } else {
+      add_edge(awaited.more_waiters, waiter_index);
+    }
   }
 
-  void add_edge(uint32_t& list, Node& waiter, uint32_t waiter_index) {
+  void add_edge(uint32_t& list, uint32_t waiter) {
     uint32_t edge = unused_edges_;
     if (edge == kNone) {
       edge = static_cast<uint32_t>(edges_.size());
@@ -179,9 +187,8 @@ class EventLoop {
     } else {
       unused_edges_ = edges_[edge].next;
     }
-    edges_[edge] = {waiter_index, list};
+    edges_[edge] = {waiter, list};
     list = edge;
-    ++waiter.pending;
   }
 
   // --- running
@@ -214,7 +221,9 @@ class EventLoop {
 
   void start(uint32_t index, Picoseconds time) {
     Node& node = nodes_[index];
-    node.start = time;
+    if (node.span) {
+      *node.span = make_span(*ranks_[node.rank].instance, node.call, node.op, node.stream, node.arrival, time, time);
+    }
     if (!problem_.shared_cores || node.cost->work == 0) {
       schedule_end(index, time, node.cost->hold);
     } else if (node.kernel == Kernel::send && node.partner != kNone) {
@@ -228,32 +237,45 @@ class EventLoop {
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
     const Picoseconds tail = nodes_[index].cost->tail;
     if (tail > 0) {
-      push(time + hold, index, Event::kFreed);
-      push(time + hold + tail, index, Event::kEnded);
+      push(time + hold, index, kFreed);
+      push(time + hold + tail, index, kEnded);
     } else {
-      push(time + hold, index, Event::kBoth);
+      push(time + hold, index, kBoth);
     }
   }
 
-  void push(Picoseconds time, uint32_t index, Event::Kind kind) {
-    events_.push_back({time, order_++ << 2 | kind, index});
-    std::push_heap(events_.begin(), events_.end(), std::greater<>());
+  void push(Picoseconds time, uint32_t index, Happening happening) {
+    const Event event{time, uint64_t{index} << 2 | happening};
+    if (time > now_) {
+      events_.push(event);
+    } else {
+      due_.push_back(event.what);
+    }
   }
 
   bool next_event() {
-    if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.front().time)) {
+    if (!due_.empty()) {
+      const uint64_t what = due_.back();
+      due_.pop_back();
+      happen(what);
+      return true;
+    }
+    if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.next_time())) {
       now_ = cores_.next_end();
       work_done(cores_.finish());
       return true;
     }
     if (events_.empty()) return false;
-    std::pop_heap(events_.begin(), events_.end(), std::greater<>());
-    const Event event = events_.back();
-    events_.pop_back();
+    const Event event = events_.pop();
     now_ = event.time;
-    if (event.order_and_kind & Event::kFreed) free_stream(event.node);
-    if (event.order_and_kind & Event::kEnded) end(event.node);
+    happen(event.what);
     return true;
+  }
+
+  void happen(uint64_t what) {
+    const uint32_t index = static_cast<uint32_t>(what >> 2);
+    if (what & kFreed) free_stream(index);
+    if (what & kEnded) end(index);
   }
 
   /// What held a core is done; the rest of the time on the stream (a collective's latency) needs none.
@@ -265,36 +287,32 @@ class EventLoop {
   }
 
   void free_stream(uint32_t index) {
-    nodes_[index].freed = true;
-    follow(nodes_[index].freed_edges);
+    Node& node = nodes_[index];
+    node.freed = true;
+    if (node.successor != kNone) one_less(node.successor);
   }
 
   void end(uint32_t index) {
     Node& node = nodes_[index];
     node.ended = true;
     ++ended_;
-    const uint32_t r = node.rank;
-    Rank& rank = ranks_[r];
-    if (node.span) {
-      *node.span = make_span(*rank.instance, node.call, node.op, node.stream, node.arrival, node.start, now_);
-    }
-    const bool oldest = node.ticket == rank.oldest;
-    follow(node.ended_edges);
-    if (oldest) issue(r);
-  }
-
-  void follow(uint32_t& list) {
-    uint32_t edge = list;
-    list = kNone;
-    while (edge != kNone) {
-      const auto [index, next] = edges_[edge];
+    if (node.span) node.span->end = now_;
+    if (node.waiter != kNone) one_less(node.waiter);
+    for (uint32_t edge = node.more_waiters; edge != kNone;) {
+      const auto [waiter, next] = edges_[edge];
       edges_[edge].next = unused_edges_;
       unused_edges_ = edge;
       edge = next;
-      Node& waiter = nodes_[index];
-      waiter.arrival = std::max(waiter.arrival, now_);
-      if (--waiter.pending == 0) arrive(index);
+      one_less(waiter);
     }
+    if (node.ticket == ranks_[node.rank].oldest) issue(node.rank);
+  }
+
+  /// One of the things that a task waits for has come to pass.
+  void one_less(uint32_t index) {
+    Node& waiter = nodes_[index];
+    waiter.arrival = now_;
+    if (--waiter.pending == 0) arrive(index);
   }
 
   std::vector<Stuck> stuck() const {
@@ -318,8 +336,9 @@ class EventLoop {
   uint32_t unused_edges_ = kNone;
   std::vector<Meeting> meetings_;
   CoreSharing cores_;
-  std::vector<Event> events_;  // a heap, the next at the front
-  uint64_t order_ = 0, ended_ = 0;
+  EventQueue events_;
+  std::vector<uint64_t> due_;  // what happens at this very moment
+  uint64_t ended_ = 0;
   Picoseconds now_ = 0;
 };
 
