@@ -47,9 +47,11 @@ void Signal::set(uint64_t value) {
   // Sequentially consistent with the sleeper's "announce wanted_, then look at value_": one of the two sees the other.
   value_.store(value);
   if (wanted_.load() > value) return;
-  std::lock_guard lock(mutex_);
-  wanted_.store(kNobody);
-  changed_.notify_all();
+  {
+    std::lock_guard lock(mutex_);
+    wanted_.store(kNobody);
+  }
+  changed_.notify_all();  // without the lock, so that the woken need not wait for it
 }
 
 bool Signal::spin(uint64_t target) const {
