@@ -49,13 +49,14 @@ void Costs::find_transfers() {
 
 /// What a ring over the members crosses, hop by hop: groups of equal wiring cost the same.
 static uint64_t wiring(const std::vector<uint32_t>& members, const Cluster& cluster) {
+  constexpr uint64_t kOdd1 = 0x9e3779b97f4a7c15ull, kOdd2 = 0xc2b2ae3d27d4eb4full;
   uint64_t hash = members.size();
   for (size_t i = 0; i < members.size() && members.size() > 1; ++i) {
     const Path path = cluster.path(members[i], members[i + 1 == members.size() ? 0 : i + 1]);
-    hash = mix(hash ^ std::bit_cast<uint64_t>(path.bytes_per_second));
-    hash = mix(hash ^ std::bit_cast<uint64_t>(path.latency)) + path.crosses_nodes;
+    hash = (hash ^ std::bit_cast<uint64_t>(path.bytes_per_second)) * kOdd1;
+    hash = (std::rotl(hash, 31) ^ std::bit_cast<uint64_t>(path.latency)) * kOdd2 + path.crosses_nodes;
   }
-  return hash;
+  return mix(hash);
 }
 
 void Costs::colour_groups(const Cluster& cluster) {
@@ -70,6 +71,8 @@ void Costs::colour_groups(const Cluster& cluster) {
       uint32_t& colour = colour_[groups_.of(comm, at)];
       if (colour != kNone) continue;
       groups_.members(comm, at, members);
+      // A ring goes through its devices in their own order; a channel from its source to its target.
+      if (!plan_.comms[comm].directed) std::sort(members.begin(), members.end());
       const uint64_t key = options_.laws.enabled ? 0 : wiring(members, cluster);
       const auto [entry, is_new] = known[comm].try_emplace(key, 0);
       if (is_new) entry->second = colour_of(comm, members, cluster);

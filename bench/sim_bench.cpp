@@ -1,0 +1,103 @@
+// How fast the simulator is: tasks per second of both engines on a long pipeline, and the whole way from a large model
+// to its predicted step, on one core. Medians of several runs.
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/cluster/cluster.h"
+#include "core/layout/layout.h"
+#include "core/model/model.h"
+#include "core/plan/verify.h"
+#include "core/planner/planner.h"
+#include "core/workload/workload.h"
+#include "sim/simulate.h"
+
+namespace {
+
+using namespace pgram;
+
+constexpr int kRuns = 11;
+
+double median_ms(const std::function<void()>& work) {
+  std::vector<double> times;
+  for (int i = 0; i < kRuns; ++i) {
+    const std::clock_t begin = std::clock();
+    work();
+    times.push_back(1e3 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
+  }
+  std::nth_element(times.begin(), times.begin() + kRuns / 2, times.end());
+  return times[kRuns / 2];
+}
+
+void report_engine(const char* what, const std::shared_ptr<const Plan>& plan, const Cluster& cluster,
+                   const SimulationOptions& options, double aim) {
+  SimulationResult result;
+  const double ms = median_ms([&] { result = simulate(plan, cluster, options); });
+  std::printf("  %-38s %9.2f ms %11lu tasks %8.1f M tasks/s", what, ms, static_cast<unsigned long>(result.tasks),
+              static_cast<double>(result.tasks) / ms / 1e3);
+  if (aim > 0) std::printf("   (aim: %.0f)", aim);
+  std::printf("\n");
+}
+
+void bench_engines() {
+  const auto plan = std::make_shared<const Plan>(make_schedule_plan(one_f_one_b(64, 512)));
+  std::printf("1F1B, 64 stages, 512 micro-batches, one op each:\n");
+  SimulationOptions options;
+  options.laws.enabled = true;
+  options.laws.cost = {1000, 2000, 0, 0};
+  options.laws.latency = 100;
+  for (bool spans : {false, true}) {
+    options.keep_spans = spans;
+    const std::string tail = spans ? ", spans and memory kept" : "";
+    options.engine = Engine::evaluator;
+    report_engine(("evaluator" + tail).c_str(), plan, Cluster(), options, spans ? 0 : 20);
+    options.engine = Engine::events;
+    report_engine(("event loop" + tail).c_str(), plan, Cluster(), options, spans ? 0 : 5);
+  }
+}
+
+void bench_large() {
+  const Model model = find_model("llama-3.1-405b");
+  const Cluster cluster = find_cluster("dgx-h100:2048");
+  Layout layout;
+  layout.tp = 8, layout.pp = 16, layout.dp = 128;
+  Workload work;
+  work.global_batch = 2048, work.sequence = 8192;
+  work.precision = Precision::bf16;
+  std::printf("\n%s on 16,384 GPUs, %s, %u micro-batches:\n", model.name.c_str(), to_text(layout).c_str(),
+              micro_batches(layout, work));
+
+  std::shared_ptr<const Plan> plan;
+  std::string problem;
+  SimulationResult result;
+  SimulationOptions options;
+  options.keep_spans = false;
+  const double planned = median_ms([&] { plan = std::make_shared<const Plan>(make_plan(model, layout, work)); });
+  const double verified = median_ms([&] { problem = verify(*plan); });
+  const double simulated = median_ms([&] { result = simulate(plan, cluster, options); });
+  if (!problem.empty() || !result.error.empty()) std::printf("  BAD: %s%s\n", problem.c_str(), result.error.c_str());
+  std::printf("  plan %.1f ms + verify %.1f ms + simulate %.1f ms = %.1f ms   (aim: 100)\n", planned, verified,
+              simulated, planned + verified + simulated);
+  std::printf("  %lu tasks of %u classes of ranks, step %s\n", static_cast<unsigned long>(result.tasks), result.classes,
+              format_time(result.makespan).c_str());
+  options.engine = Engine::events;
+  report_engine("event loop", plan, cluster, options, 0);
+  options.engine = Engine::evaluator;
+  report_engine("evaluator", plan, cluster, options, 0);
+  options.keep_spans = true;
+  report_engine("evaluator, spans and memory kept", plan, cluster, options, 0);
+  options.keep_spans = false;
+  options.slow_ranks = {{5, 1.3}};
+  report_engine("evaluator, one rank slow", plan, cluster, options, 0);
+}
+
+}  // namespace
+
+int main() {
+  bench_engines();
+  bench_large();
+}
