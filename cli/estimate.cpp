@@ -1,0 +1,34 @@
+#include "cli/estimate.h"
+
+#include <oneapi/tbb/parallel_for.h>
+
+#include "core/base/errors.h"
+#include "core/timeline/summary.h"
+#include "sim/simulate.h"
+
+namespace pgram::cli {
+
+Estimator simulating_estimator(const Cluster& cluster) {
+  return [&cluster](const Plan& plan) {
+    const SimulationResult result = simulate(plan, cluster);
+    if (!result.error.empty()) throw RunError(result.error);
+    const Summary summary = summarise(result.timeline);
+    Estimate estimate;
+    estimate.step_seconds = to_seconds(result.makespan);
+    estimate.bubble = summary.bubble_of_total;
+    estimate.model_flops_utilisation = summary.model_flops_utilisation;
+    double exposed = 0, ranks = 0;
+    for (const RankSummary& rank : summary.ranks) {
+      for (Picoseconds time : rank.exposed) exposed += to_seconds(time);
+      ++ranks;
+    }
+    if (ranks > 0 && result.makespan > 0) estimate.exposed_comm = exposed / ranks / estimate.step_seconds;
+    return estimate;
+  };
+}
+
+ParallelFor parallel_for_all_cores() {
+  return [](size_t n, const std::function<void(size_t)>& f) { oneapi::tbb::parallel_for(size_t{0}, n, f); };
+}
+
+}  // namespace pgram::cli

@@ -1,0 +1,58 @@
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cli/command.h"
+#include "core/base/errors.h"
+
+namespace pgram::cli {
+
+CLI::App* add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example, int& exit_code, std::function<int()> run) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->footer("Example:\n  " + example);
+  command->callback([&exit_code, run = std::move(run)] { exit_code = run(); });
+  return command;
+}
+
+static int run(int argc, char** argv) {
+  int exit_code = kGood;
+  CLI::App app(
+      "Parallelogram plans how a language model is split over many devices, predicts what that layout does,\n"
+      "really runs it, and shows both timelines side by side.",
+      "pgram");
+  app.set_version_flag("--version", "pgram " PGRAM_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::simple);
+  add_models_commands(app, exit_code);
+  add_plan_command(app, exit_code);
+  add_simulate_command(app, exit_code);
+  add_layouts_command(app, exit_code);
+  add_run_command(app, exit_code);
+  add_compare_command(app, exit_code);
+  add_export_command(app, exit_code);
+  add_gui_command(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool asked = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);  // --help, --version
+    app.exit(error);
+    return asked ? kGood : kBadInput;
+  } catch (const InputError& error) {
+    std::fprintf(stderr, "pgram: %s\n", error.what());
+    return kBadInput;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "pgram: not enough memory for this; try a smaller layout, batch or sequence\n");
+    return kFailed;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "pgram: %s\n", error.what());
+    return kFailed;
+  }
+  return exit_code;
+}
+
+}  // namespace pgram::cli
+
+int main(int argc, char** argv) {
+  return pgram::cli::run(argc, argv);
+}

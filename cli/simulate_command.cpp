@@ -1,0 +1,132 @@
+// pgram simulate: predicts the timeline of a plan on its cluster.
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/memory_text.h"
+#include "core/base/errors.h"
+#include "core/base/units.h"
+#include "core/plan/plan_file.h"
+#include "core/timeline/summary.h"
+#include "sim/simulate.h"
+
+namespace pgram::cli {
+namespace {
+
+struct Flags {
+  PlanFlags plan;
+  std::string file, device, out, engine = "auto";
+  bool unfold = false, json = false;
+  uint32_t window = SimulationOptions{}.launch_window;
+  std::vector<std::string> slow;
+};
+
+SimulationOptions options_of(const Flags& flags, uint32_t ranks) {
+  SimulationOptions options;
+  options.unfold = flags.unfold;
+  options.launch_window = flags.window;
+  if (flags.engine == "evaluator") {
+    options.engine = Engine::evaluator;
+  } else if (flags.engine == "events") {
+    options.engine = Engine::events;
+  } else if (flags.engine != "auto") {
+    throw InputError("--engine", "expected auto, evaluator or events, got '" + flags.engine + "'");
+  }
+  for (const std::string& text : flags.slow) {
+    unsigned rank = 0;
+    double factor = 0;
+    char rest = 0;
+    if (std::sscanf(text.c_str(), "%u:%lf%c", &rank, &factor, &rest) != 2 || rank >= ranks ||
+        !(factor > 0 && factor <= 1000)) {
+      throw InputError("--slow", "expected RANK:FACTOR with a rank below " + std::to_string(ranks) +
+                                     ", for example 3:1.3; got '" + text + "'");
+    }
+    options.slow_ranks.emplace_back(rank, factor);
+  }
+  return options;
+}
+
+int run(const Flags& flags) {
+  using Clock = std::chrono::steady_clock;
+  const auto ms = [](Clock::time_point a, Clock::time_point b) {
+    return std::chrono::duration<double, std::milli>(b - a).count();
+  };
+  const Clock::time_point begin = Clock::now();
+  Plan plan;
+  if (!flags.file.empty()) {
+    plan = read_plan(flags.file);
+    require_verified(plan, flags.file);
+  } else {
+    if (flags.plan.model.empty())
+      throw InputError(
+          "FILE", "name a plan file (pgram plan --out writes one), or describe a plan with --model, --cluster, ...");
+    if (flags.plan.cluster.empty())
+      throw InputError("--cluster", "missing: where it shall run, for example --cluster dgx-h100:2");
+    plan = flags.plan.make(find_cluster(
+        flags.plan.cluster, static_cast<uint32_t>(std::min<uint64_t>(flags.plan.find_layout().ranks(), 1u << 20))));
+  }
+  const Cluster cluster = cluster_of(plan, flags.plan.cluster, flags.device);
+  const SimulationOptions options = options_of(flags, plan.mesh.ranks());
+  const Clock::time_point planned = Clock::now();
+  const SimulationResult result = simulate(plan, cluster, options);
+  const Clock::time_point simulated = Clock::now();
+  if (!result.error.empty()) throw RunError(result.error);
+  if (!flags.out.empty()) write_timeline(result.timeline, flags.out);
+  const Summary summary = summarise(result.timeline);
+  if (flags.json) {
+    nlohmann::ordered_json out;
+    for (const auto& [key, value] : plan.facts) out["plan"][key] = value;
+    out["memory"] = memory_to_json(plan, cluster);
+    out["summary"] = nlohmann::ordered_json::parse(summary_to_json(result.timeline, summary));
+    out["simulation"] = {{"ranks", plan.mesh.ranks()},
+                         {"ranks_simulated", result.classes},
+                         {"tasks", result.tasks},
+                         {"plan_ms", ms(begin, planned)},
+                         {"simulate_ms", ms(planned, simulated)}};
+    for (int p = 0; p < kProvenances; ++p)
+      out["simulation"]["durations"][name_of(static_cast<Provenance>(p))] = result.provenance[p];
+    std::printf("%s\n", out.dump(2).c_str());
+    return kGood;
+  }
+  std::printf("%s", summary_to_text(result.timeline, summary).c_str());
+  std::printf("%s", memory_to_text(plan, cluster).c_str());
+  std::printf(
+      "%s of %s ranks simulated (the others behave alike), %s tasks; plan and verify %.3g ms, simulate %.3g ms\n",
+      format_count(result.classes).c_str(), format_count(plan.mesh.ranks()).c_str(), format_count(result.tasks).c_str(),
+      ms(begin, planned), ms(planned, simulated));
+  std::printf("durations of compute tasks:");
+  for (int p = 0; p < kProvenances; ++p) {
+    std::printf("%s %s %s", p ? "," : "", format_count(result.provenance[p]).c_str(),
+                name_of(static_cast<Provenance>(p)));
+  }
+  std::printf("\n");
+  if (!flags.out.empty()) std::printf("wrote %s; next: pgram gui %s\n", flags.out.c_str(), flags.out.c_str());
+  return kGood;
+}
+
+}  // namespace
+
+void add_simulate_command(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      add_command(app, "simulate", "Predict the timeline of a plan",
+                  "pgram simulate plan.json --out sim.timeline\n  pgram simulate --model llama-3.1-405b --cluster "
+                  "dgx-h100:2048 --layout tp8.pp16.dp128 --global-batch 2048 --seq 8192",
+                  exit_code, [=] { return run(*flags); });
+  command->add_option("FILE", flags->file, "Plan file; or describe the plan by --model and so on");
+  flags->plan.add_to(*command);
+  command->add_option("--device", flags->device,
+                      "Device file to use instead of the cluster's (pgram calibrate writes one)");
+  command->add_option("--out", flags->out, "Write the timeline");
+  command->add_option("--engine", flags->engine, "auto, evaluator or events")->capture_default_str();
+  command->add_option("--launch-window", flags->window, "Tasks a rank may have launched and unfinished (events engine)")
+      ->check(CLI::Range(1u, 1u << 24))
+      ->capture_default_str();
+  command->add_option("--slow", flags->slow, "Make a rank slower: RANK:FACTOR, repeatable");
+  command->add_flag("--unfold", flags->unfold, "Simulate every rank, even those that behave alike");
+  command->add_flag("--json", flags->json, "Machine-readable");
+}
+
+}  // namespace pgram::cli
