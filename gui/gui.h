@@ -17,9 +17,9 @@ struct WindowOptions {
 
 namespace pgram {
 
-/// Opens the window and returns when it is closed: 0, or 2 where a screenshot's files cannot be read or written (the
-/// reason goes to stderr; with a window it is shown there). No file: the Layout panel begins with a small example. One
-/// file goes where it belongs (simulated above, measured below); of two, the first goes above.
+/// Opens the window and returns when it is closed: 0; 1 without a display; 2 where a screenshot's files cannot be read
+/// or written (reasons go to stderr; with a window they are shown there). No file: the Layout panel begins with a small
+/// example. One file goes where it belongs (simulated above, measured below); of two, the first goes above.
 int run_gui(int argc, char** argv, const std::vector<std::string>& timeline_files,
             const gui::WindowOptions& options = {});
 

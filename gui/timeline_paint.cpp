@@ -322,8 +322,8 @@ void TimelineView::paint_legend(QPainter& painter, QRectF area) const {
   for (const Category category : {Category::pipeline_comm, Category::data_comm, Category::tensor_comm,
                                   Category::optimizer, Category::backward, Category::forward}) {
     static const std::array<const char*, kCategories> kNames{
-        QT_TR_NOOP("forward"),    QT_TR_NOOP("backward"),       QT_TR_NOOP("optimizer"), QT_TR_NOOP("tensor"),
-        QT_TR_NOOP("data"), QT_TR_NOOP("pipeline"), QT_TR_NOOP("other")};
+        QT_TR_NOOP("forward"), QT_TR_NOOP("backward"), QT_TR_NOOP("optimizer"), QT_TR_NOOP("tensor"),
+        QT_TR_NOOP("data"),    QT_TR_NOOP("pipeline"), QT_TR_NOOP("other")};
     if (right < area.left() + 180) break;  // the pane's title stands there
     entry(tr(kNames[static_cast<size_t>(category)]), solid(theme.kind[static_cast<size_t>(category)]));
   }
