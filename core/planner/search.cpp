@@ -103,13 +103,28 @@ std::vector<Candidate> enumerate(const Model& model, const Workload& work, const
   return candidates;
 }
 
-/// "needs 93.2 GiB of 80.0 GiB, 13.2 GiB too much; most of it is optimizer, 60.0 GiB"
+const char* words_of(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::parameter:
+      return "parameters";
+    case RecordKind::gradient:
+      return "gradients";
+    case RecordKind::optimizer:
+      return "optimizer states";
+    case RecordKind::saved:
+      return "activations saved for the backward";
+    default:
+      return "working buffers";
+  }
+}
+
+/// "needs 93.2 GiB of 80.0 GiB a device, 13.2 GiB too much; parameters take the most, 60.0 GiB"
 std::string missing_memory(const MemoryBill& bill, uint64_t available) {
-  const size_t largest =
-      static_cast<size_t>(std::max_element(bill.bytes.begin(), bill.bytes.end()) - bill.bytes.begin());
+  const auto* most = std::max_element(bill.bytes.begin(), bill.bytes.end());
+  const RecordKind kind = static_cast<RecordKind>(most - bill.bytes.begin());
   return "needs " + format_bytes(bill.total) + " of " + format_bytes(available) + " a device, " +
-         format_bytes(bill.total - available) + " too much; the most is " + name_of(static_cast<RecordKind>(largest)) +
-         ", " + format_bytes(bill.bytes[largest]);
+         format_bytes(bill.total - available) + " too much; " + words_of(kind) + " take the most, " +
+         format_bytes(*most);
 }
 
 void judge(const Model& model, const SearchSpace& space, const Estimator& estimator, Candidate& c) {
