@@ -1,0 +1,159 @@
+#include "core/timeline/summary.h"
+
+#include <charconv>
+#include <utility>
+
+#include "core/base/errors.h"
+#include "core/timeline/lookup.h"
+#include "core/timeline/text_table.h"
+
+namespace pgram {
+namespace {
+
+/// Disjoint, ascending stretches of time.
+using Stretch = std::pair<Picoseconds, Picoseconds>;
+using Stretches = std::vector<Stretch>;
+
+Stretches union_of(Stretches stretches) {
+  std::ranges::sort(stretches);
+  Stretches merged;
+  for (const auto& [start, end] : stretches) {
+    if (!merged.empty() && start <= merged.back().second)
+      merged.back().second = std::max(merged.back().second, end);
+    else
+      merged.push_back({start, end});
+  }
+  return merged;
+}
+
+Picoseconds length_of(const Stretches& stretches) {
+  Picoseconds length = 0;
+  for (const auto& [start, end] : stretches) length += end - start;
+  return length;
+}
+
+/// `from` without `taken`, both disjoint and ascending.
+Stretches without(const Stretches& from, const Stretches& taken) {
+  Stretches rest;
+  size_t next = 0;
+  for (auto [start, end] : from) {
+    while (next < taken.size() && taken[next].second <= start) ++next;
+    for (size_t at = next; at < taken.size() && taken[at].first < end; ++at) {
+      if (taken[at].first > start) rest.push_back({start, taken[at].first});
+      start = std::max(start, taken[at].second);
+    }
+    if (start < end) rest.push_back({start, end});
+  }
+  return rest;
+}
+
+RankSummary summarise_rank(const TaskLookup& lookup, const Step& step, std::span<const Span> spans, uint32_t rank) {
+  RankSummary summary;
+  summary.rank = rank;
+  Stretches computing;
+  std::array<Stretches, kCategories> communicating;
+  for (const Span& span : spans) {
+    const Category category = lookup.category(span);
+    summary.time[static_cast<size_t>(category)] += span.end - span.start;
+    const Stretch inside{std::max(span.start, step.start), std::min(span.end, step.end)};
+    if (inside.first >= inside.second) continue;
+    if (span.stream == static_cast<uint8_t>(Stream::compute))
+      computing.push_back(inside);
+    else if (is_communication(lookup.op(span).kernel))
+      communicating[static_cast<size_t>(category)].push_back(inside);
+  }
+  computing = union_of(std::move(computing));
+  summary.busy = length_of(computing);
+  summary.idle = step.end - step.start - summary.busy;
+  if (!computing.empty()) summary.span_idle = computing.back().second - computing.front().first - summary.busy;
+
+  // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
+  Stretches idle = without({{step.start, step.end}}, computing);
+  for (size_t category = 0; category < kCategories; ++category) {
+    if (communicating[category].empty()) continue;
+    Stretches rest = without(idle, union_of(std::move(communicating[category])));
+    summary.exposed[category] = length_of(idle) - length_of(rest);
+    idle = std::move(rest);
+  }
+  return summary;
+}
+
+/// A number among the facts of the timeline or else of its plan; 0 when there is none.
+double number_fact(const Timeline& timeline, const std::string& key) {
+  for (const auto* facts : {&timeline.facts, &timeline.plan->facts}) {
+    const auto found = facts->find(key);
+    if (found == facts->end()) continue;
+    double value = 0;
+    const char* end = found->second.data() + found->second.size();
+    const auto [rest, error] = std::from_chars(found->second.data(), end, value);
+    if (error == std::errc() && rest == end && value > 0 && value < 1e300) return value;
+  }
+  return 0;
+}
+
+void add_peak_memory(const Timeline& timeline, Summary& summary) {
+  std::vector<Bytes> peak(timeline.plan->mesh.ranks(), 0);
+  for (const CounterSample& sample : timeline.counters) {
+    if (timeline.counter_names[sample.counter] != "memory" || sample.value < 0) continue;
+    peak[sample.rank] = std::max(peak[sample.rank], static_cast<Bytes>(sample.value));
+  }
+  for (RankSummary& rank : summary.ranks) rank.peak_memory = peak[rank.rank];
+  const auto highest = std::ranges::max_element(peak);
+  summary.peak_memory = *highest;
+  summary.peak_memory_rank = static_cast<uint32_t>(highest - peak.begin());
+}
+
+void add_bubbles(const Timeline& timeline, Summary& summary) {
+  const auto represented = represented_ranks(timeline);
+  double idle = 0, busy = 0, span_idle = 0, ranks = 0;
+  for (const RankSummary& rank : summary.ranks) {
+    const double weight = represented[rank.rank];
+    idle += weight * static_cast<double>(rank.idle);
+    busy += weight * static_cast<double>(rank.busy);
+    span_idle += weight * static_cast<double>(rank.span_idle);
+    ranks += weight;
+  }
+  const double makespan = ranks * static_cast<double>(summary.step_time);
+  summary.bubble_of_total = share_of(idle, makespan);
+  summary.bubble_of_ideal = share_of(idle, busy);
+  summary.span_idle_of_total = share_of(span_idle, makespan);
+}
+
+void add_rates(const Timeline& timeline, Summary& summary) {
+  const double seconds = to_seconds(summary.step_time);
+  summary.tokens_per_second = share_of(number_fact(timeline, "tokens_per_step"), seconds);
+  const double peak_flops = number_fact(timeline, "peak_flops_per_rank") * timeline.plan->mesh.ranks();
+  summary.model_flops_utilisation = share_of(number_fact(timeline, "flops_per_step"), seconds * peak_flops);
+
+  std::vector<Picoseconds> times;
+  for (const Step& step : timeline.steps) times.push_back(step.end - step.start);
+  std::ranges::sort(times);
+  const auto quantile = [&](double q) {
+    return times[static_cast<size_t>(q * static_cast<double>(times.size() - 1) + 0.5)];
+  };
+  summary.step_time_spread =
+      share_of(static_cast<double>(quantile(0.9) - quantile(0.1)), static_cast<double>(summary.step_time));
+}
+
+}  // namespace
+
+Summary summarise(const Timeline& timeline) {
+  if (timeline.steps.empty()) throw InputError("timeline", "holds no step, expected at least one");
+  Summary summary;
+  summary.step = timeline.median_step();
+  summary.step_time = timeline.median_step_time();
+  const auto spans = timeline.of_step(summary.step);
+  if (!spans.empty()) {  // else a simulation that kept no spans: nothing is known of its ranks
+    const TaskLookup lookup(*timeline.plan);
+    for (uint32_t rank = 0; rank < timeline.plan->mesh.ranks(); ++rank) {
+      if (timeline.representative_of(rank) != rank) continue;
+      summary.ranks.push_back(summarise_rank(lookup, timeline.steps[summary.step], of_rank(spans, rank), rank));
+    }
+  }
+  add_peak_memory(timeline, summary);
+  add_bubbles(timeline, summary);
+  add_rates(timeline, summary);
+  return summary;
+}
+
+}  // namespace pgram
