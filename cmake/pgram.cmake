@@ -34,8 +34,8 @@ endfunction()
 add_custom_target(tsan_tests)
 
 # pgram_test(folder DEPENDS libs... [SLOW filter] [TSAN filter]): one GoogleTest program from tests/<folder>/*.cpp, every
-# case a CTest test. Cases that match the SLOW filter get the label "slow" (not run under ASan), those that match the
-# TSAN filter "tsan" (run under ThreadSanitizer: threads of our own only, nothing that enters oneDNN or OpenMP).
+# case a CTest test. Cases that match the TSAN filter get the label "tsan" (run under ThreadSanitizer: threads of our own
+# only, nothing that enters oneDNN or OpenMP), others that match the SLOW filter "slow" (not run under ASan).
 function(pgram_test folder)
   cmake_parse_arguments(ARG "" "SLOW;TSAN" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
@@ -50,7 +50,7 @@ function(pgram_test folder)
   list(JOIN labelled ":" excluded)
   pgram_discover(${target} ${folder} "" "-${excluded}")
   if(ARG_SLOW)
-    pgram_discover(${target} ${folder} slow "${ARG_SLOW}")
+    pgram_discover(${target} ${folder} slow "${ARG_SLOW}-${ARG_TSAN}")
   endif()
   if(ARG_TSAN)
     pgram_discover(${target} ${folder} tsan "${ARG_TSAN}")
