@@ -2,8 +2,9 @@
 """Makes the stored reference of the framework test: loss and gradients of a tiny Llama and a tiny GPT-2.
 
 Hugging Face transformers computes them in float64 (the rotary angles in float32) from random weights; one
-NAME.safetensors holds the weights under their Hugging Face names, the gradients as "grad." + name, "tokens" [2, 17]
-and "loss" [1]: mean cross-entropy of tokens[:, 1:] given tokens[:, :-1]. NAME.config.json is the model's shape.
+NAME.safetensors holds the weights under the names of published files (GPT-2's have no "transformer." in front), the
+gradients as "grad." + name, "tokens" [2, 17] as float32 and "loss" [1]: mean cross-entropy of tokens[:, 1:] given
+tokens[:, :-1]. NAME.config.json is the model's shape.
 
     pip install torch transformers safetensors
     python tests/reference/make_reference.py
@@ -81,8 +82,9 @@ def make(name, config, model):
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
     loss.backward()
 
-    stored = {"tokens": tokens.int(), "loss": loss.detach().float().reshape(1)}
+    stored = {"tokens": tokens.float(), "loss": loss.detach().float().reshape(1)}
     for key, parameter in model.named_parameters():  # a tied matrix is listed once
+        key = key.removeprefix("transformer.")
         stored[key] = parameter.data.float()
         stored["grad." + key] = parameter.grad.float()
     save_file(stored, HERE / f"{name}.safetensors")
