@@ -129,7 +129,7 @@ void Costs::compute(const Cluster& cluster) {
       if (is_communication(op.kernel)) continue;
       Duration duration;
       if (!options_.laws.enabled) {
-        duration = compute_duration(plan_, body, op, cluster.device, busy);
+        duration = compute_duration(plan_, body, op, cluster.device, busy, std::max(1u, cluster.cores_per_device));
       } else if (op.kernel == Kernel::opaque) {
         duration.time = options_.laws.cost[plan_.attributes[op.attributes].opaque_kind];
       }

@@ -18,6 +18,7 @@ struct MeasuredKernel {
   std::array<uint64_t, 4> shape{};  ///< as kernel_shape() in core/plan/kernel.h; unused places 0
   Seconds seconds = 0;
   uint32_t busy = 1;
+  uint32_t threads = 1;  ///< cores that each of those slots used
 };
 
 /// A collective or copy measured between `ranks` devices of this machine: seconds against bytes.

@@ -23,14 +23,18 @@ static std::string read_name(const YamlRow& row) {
   return name;
 }
 
-static MeasuredKernel read_kernel(const YamlRow& row) {
-  if (row.size() < 3 || row.size() > 7)
-    row.fail("expected [kernel, busy, microseconds, up to four sizes], got " + std::to_string(row.size()) + " values");
+/// `team`: the row names the threads of a device before it says how many devices were busy.
+static MeasuredKernel read_kernel(const YamlRow& row, bool team) {
+  const size_t busy = team ? 2 : 1;
+  if (row.size() < busy + 2 || row.size() > busy + 6)
+    row.fail(std::string("expected [kernel, ") + (team ? "threads, " : "") +
+             "busy, microseconds, up to four sizes], got " + std::to_string(row.size()) + " values");
   MeasuredKernel kernel;
   kernel.kernel = read_name(row);
-  kernel.busy = static_cast<uint32_t>(row.integer(1, 1, 1 << 20));
-  kernel.seconds = row.number(2, 1e-6, kMaxMicroseconds, -6);
-  for (size_t i = 3; i < row.size(); ++i) kernel.shape[i - 3] = row.integer(i, 0, kMaxWhole);
+  if (team) kernel.threads = static_cast<uint32_t>(row.integer(1, 2, 1 << 20));
+  kernel.busy = static_cast<uint32_t>(row.integer(busy, 1, 1 << 20));
+  kernel.seconds = row.number(busy + 1, 1e-6, kMaxMicroseconds, -6);
+  for (size_t i = busy + 2; i < row.size(); ++i) kernel.shape[i - busy - 2] = row.integer(i, 0, kMaxWhole);
   return kernel;
 }
 
@@ -71,9 +75,11 @@ Device read_device(const std::string& path) {
     device.copy_bytes_per_second = fields.number("copy_gb_per_s", 1e-3, 1e6, 9);
     device.transfer_latency_seconds = fields.number("transfer_latency_us", 0, 1e6, -6);
   }
-  const auto kernel_rows = fields.rows("measured_kernels");
-  device.kernels.reserve(kernel_rows.size());
-  for (const YamlRow& row : kernel_rows) device.kernels.push_back(read_kernel(row));
+  for (const bool team : {false, true}) {
+    const auto rows = fields.rows(team ? "measured_team_kernels" : "measured_kernels");
+    device.kernels.reserve(device.kernels.size() + rows.size());
+    for (const YamlRow& row : rows) device.kernels.push_back(read_kernel(row, team));
+  }
   const auto transfer_rows = fields.rows("measured_transfers");
   device.transfers.reserve(transfer_rows.size());
   for (const YamlRow& row : transfer_rows) device.transfers.push_back(read_transfer(row));
@@ -104,8 +110,9 @@ static std::string quote(const std::string& text) {
 static std::string row_of(const MeasuredKernel& kernel) {
   size_t sizes = kernel.shape.size();
   while (sizes > 0 && kernel.shape[sizes - 1] == 0) --sizes;
-  std::string row =
-      "  - [" + kernel.kernel + ", " + std::to_string(kernel.busy) + ", " + format_number(kernel.seconds, -6);
+  std::string row = "  - [" + kernel.kernel + ", ";
+  if (kernel.threads > 1) row += std::to_string(kernel.threads) + ", ";
+  row += std::to_string(kernel.busy) + ", " + format_number(kernel.seconds, -6);
   for (size_t i = 0; i < sizes; ++i) row += ", " + std::to_string(kernel.shape[i]);
   return row + "]\n";
 }
@@ -134,9 +141,12 @@ static std::string to_yaml(const Device& device) {
     line("copy_gb_per_s", format_number(device.copy_bytes_per_second, 9));
     line("transfer_latency_us", format_number(device.transfer_latency_seconds, -6));
   }
-  if (!device.kernels.empty())
-    text += "# kernel, devices busy with it at once, microseconds, sizes\nmeasured_kernels:\n";
-  for (const MeasuredKernel& kernel : device.kernels) text += row_of(kernel);
+  std::string single, team;
+  for (const MeasuredKernel& kernel : device.kernels) (kernel.threads > 1 ? team : single) += row_of(kernel);
+  if (!single.empty())
+    text += "# kernel, devices busy with it at once, microseconds, sizes\nmeasured_kernels:\n" + single;
+  if (!team.empty())
+    text += "# kernel, threads of a device, devices busy at once, microseconds, sizes\nmeasured_team_kernels:\n" + team;
   if (!device.transfers.empty())
     text += "# operation, groups busy with it at once, microseconds, ranks, bytes\nmeasured_transfers:\n";
   for (const MeasuredTransfer& transfer : device.transfers) text += row_of(transfer);

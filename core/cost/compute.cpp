@@ -41,9 +41,10 @@ static Seconds roofline(const Plan& plan, const Body& body, const Op& op, const 
   return device.launch_seconds + std::max(arithmetic, memory);
 }
 
-Duration compute_duration(const Plan& plan, const Body& body, const Op& op, const Device& device, uint32_t busy) {
+Duration compute_duration(const Plan& plan, const Body& body, const Op& op, const Device& device, uint32_t busy,
+                          uint32_t threads) {
   if (!device.kernels.empty())
-    if (const auto found = measured_kernel(device, op.kernel, kernel_shape(plan, body, op), busy))
+    if (const auto found = measured_kernel(device, op.kernel, kernel_shape(plan, body, op), busy, threads))
       return {bounded_picoseconds(found->seconds), found->provenance};
   return {bounded_picoseconds(roofline(plan, body, op, device)), Provenance::roofline};
 }

@@ -26,8 +26,9 @@ struct Duration {
 ///   elements. Beyond the table the nearest entry's rate goes on;
 /// - roofline: launch + max(FLOPs / reached peak, bytes / reached bandwidth) (Williams et al. 2009), with bf16's peak
 ///   where an operand is bf16.
-/// `busy`: how many devices of the machine compute at the same time (selects measured entries; 1 on GPUs).
-Duration compute_duration(const Plan&, const Body&, const Op&, const Device&, uint32_t busy = 1);
+/// `busy`: how many devices of the machine compute at the same time, `threads`: cores of each (both select measured
+/// entries; 1 on GPUs).
+Duration compute_duration(const Plan&, const Body&, const Op&, const Device&, uint32_t busy = 1, uint32_t threads = 1);
 
 /// Alpha-beta cost of a communication op: `bandwidth` occupies its streams, `latency` follows (point-to-point arrives
 /// after it; a collective adds it to its span).

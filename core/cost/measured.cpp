@@ -121,22 +121,28 @@ std::string_view operation_of(Kernel kernel) {
 }  // namespace
 
 std::optional<MeasuredSeconds> measured_kernel(const Device& device, Kernel kernel,
-                                               const std::array<uint64_t, 4>& shape, uint32_t busy) {
+                                               const std::array<uint64_t, 4>& shape, uint32_t busy, uint32_t threads) {
   const std::string_view name = name_of(kernel);
+  // The nearest number of threads first, then the nearest busy count.
+  const auto nearness = [&](const MeasuredKernel& entry) {
+    return std::pair(distance(entry.threads, threads), distance(entry.busy, busy));
+  };
   std::vector<const MeasuredKernel*> entries;
   for (const MeasuredKernel& entry : device.kernels) {
     if (entry.kernel != name) continue;
-    if (entry.shape == shape && entry.busy == busy) return MeasuredSeconds{entry.seconds, Provenance::measured};
-    // Only the entries of the nearest busy count stay.
-    if (!entries.empty() && distance(entry.busy, busy) > distance(entries[0]->busy, busy)) continue;
-    if (!entries.empty() && distance(entry.busy, busy) < distance(entries[0]->busy, busy)) entries.clear();
+    if (entry.shape == shape && entry.busy == busy && entry.threads == threads)
+      return MeasuredSeconds{entry.seconds, Provenance::measured};
+    if (!entries.empty() && nearness(entry) > nearness(*entries[0])) continue;
+    if (!entries.empty() && nearness(entry) < nearness(*entries[0])) entries.clear();
     entries.push_back(&entry);
   }
   if (entries.empty()) return std::nullopt;
   const double log_seconds =
       has_flops(kernel) ? log_work(kernel, shape) - log_rate_around(kernel, coordinates(kernel, shape), entries)
                         : log_seconds_by_elements(kernel, shape, entries, device.launch_seconds);
-  return MeasuredSeconds{std::exp(log_seconds), Provenance::interpolated};
+  // Measured with another number of threads: as if they shared the work evenly.
+  const double scale = static_cast<double>(entries[0]->threads) / threads;
+  return MeasuredSeconds{std::exp(log_seconds) * scale, Provenance::interpolated};
 }
 
 std::optional<MeasuredTransferSeconds> measured_transfer(const Device& device, Kernel kernel, uint32_t ranks,

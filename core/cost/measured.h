@@ -20,7 +20,7 @@ struct MeasuredSeconds {
 
 /// Nothing when the table does not have the kernel.
 std::optional<MeasuredSeconds> measured_kernel(const Device&, Kernel, const std::array<uint64_t, 4>& shape,
-                                               uint32_t busy);
+                                               uint32_t busy, uint32_t threads);
 
 struct MeasuredTransferSeconds {
   MeasuredSeconds total;

@@ -77,7 +77,8 @@ std::string_view name_of(Category);
 
 /// The numbers that a duration depends on, for measured tables:
 /// matmul*: {n, out, in}; attention*: {n, heads, kv_heads*2^32 + head_dim, sequence}; others: {rows, columns}
-/// of the first tensor that has two dims, or {elements}. Communication: {bytes}.
+/// of the first tensor that has two dims, or {elements}; sum_squares, ce_sum, embed_dw, positions_dw: of the first one
+/// read. Communication: {bytes}.
 std::array<uint64_t, 4> kernel_shape(const Plan&, const Body&, const Op&);
 
 }  // namespace pgram

@@ -1,0 +1,195 @@
+#include "cpu_backend/calibrate_bodies.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <barrier>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "core/base/errors.h"
+
+namespace pgram {
+namespace {
+
+constexpr int kFewestPasses = 3;
+const Attributes kNoAttributes;
+
+Seconds now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Largest vocabulary that tokens may come from; 256 where no op knows one.
+uint32_t vocabulary_of(const Plan& plan) {
+  uint32_t vocabulary = 0;
+  for (const Attributes& a : plan.attributes) vocabulary = std::max(vocabulary, a.vocabulary);
+  return vocabulary ? vocabulary : 256;
+}
+
+}  // namespace
+
+Seconds median(std::vector<Seconds> values) {
+  if (values.empty()) return 0;
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+BodyBench::BodyBench(const Plan& plan, uint16_t body, const std::vector<uint32_t>& slots, KernelSet kernels,
+                     int threads)
+    : plan_(plan),
+      body_(plan.bodies[body]),
+      kernels_(kernels),
+      rank_{0, plan.mesh.size[0], threads},
+      seconds_(body_.ops.size()) {
+  hyperparameters_.learning_rate = 0;  // the weights stay what they are, however often the optimizer runs
+  make_buffers(slots);
+  make_steps();
+}
+
+void BodyBench::make_buffers(const std::vector<uint32_t>& slots) {
+  for (size_t f = 0; f < body_.formals.size(); ++f) {
+    const uint16_t record = body_.formals[f];
+    size_t b = 0;
+    while (b < buffers_.size() && buffers_[b].record != record) ++b;
+    if (b == buffers_.size())
+      buffers_.push_back({record, slots[f], plan_.records[record].bytes, {nullptr, nullptr}, {}});
+    place_of_.push_back(static_cast<uint32_t>(std::count(buffer_of_.begin(), buffer_of_.end(), b)));
+    buffer_of_.push_back(static_cast<uint32_t>(b));
+    buffers_[b].slots = std::max({buffers_[b].slots, slots[f], place_of_.back() + 1});
+  }
+  for (Buffer& buffer : buffers_) {
+    const Record& record = plan_.records[buffer.record];
+    const uint64_t bytes = std::max<uint64_t>(64, buffer.bytes);
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, bytes * buffer.slots));
+    if (!memory) throw RunError("no memory to measure the kernels of " + body_.name);
+    buffer.memory = {memory, std::free};
+    for (uint32_t slot = 0; slot < buffer.slots; ++slot) {
+      if (slot == 0) {
+        fill(memory, record);
+      } else {
+        std::memcpy(memory + slot * bytes, memory, buffer.bytes);
+      }
+    }
+    if (record.kind == RecordKind::edge) buffer.fresh.assign(memory, memory + buffer.bytes);
+  }
+}
+
+/// Numbers on which no kernel leaves its usual path: weights around 0, everything else positive (it may be a norm's
+/// statistic or a sum of exponentials), tokens within the vocabulary.
+void BodyBench::fill(std::byte* memory, const Record& record) {
+  std::memset(memory, 0, record.bytes);
+  const bool weights = record.kind == RecordKind::parameter || record.kind == RecordKind::gradient;
+  std::array<float, 1021> pattern;  // a prime, so that rows differ
+  std::uniform_real_distribution<float> uniform(weights ? -0.05f : 0.5f, weights ? 0.05f : 1.5f);
+  for (float& value : pattern) value = uniform(random_);
+  const uint32_t vocabulary = vocabulary_of(plan_);
+  for (const Field& field : record.fields) {
+    for (uint64_t i = 0; i < field.count(); ++i) {
+      const uint64_t at = field.offset / 4 + i;
+      if (field.dtype == DType::i32) {
+        reinterpret_cast<int32_t*>(memory)[at] = static_cast<int32_t>(random_() % vocabulary);
+      } else {
+        reinterpret_cast<float*>(memory)[at] = pattern[i % pattern.size()];
+      }
+    }
+  }
+}
+
+void BodyBench::make_steps() {
+  for (uint32_t i = 0; i < body_.ops.size(); ++i) {
+    const Op& op = body_.ops[i];
+    if (is_communication(op.kernel) || op.kernel == Kernel::opaque) continue;
+    Step step;
+    step.op = i;
+    step.launch.op = &op;
+    step.launch.attributes =
+        op.attributes < plan_.attributes.size() ? &plan_.attributes[op.attributes] : &kNoAttributes;
+    step.launch.hyperparameters = &hyperparameters_;
+    for (int o = 0; o < op.num_operands; ++o) {
+      const Operand& operand = body_.operands[op.first_operand + o];
+      const OperandShape shape = operand_shape(plan_, body_, operand);
+      step.formal[o] = operand.formal;
+      step.offset[o] = shape.offset;
+      Tensor& tensor = step.launch.operands[o];
+      tensor.bytes = shape.bytes;
+      tensor.dtype = shape.dtype;
+      tensor.dims = shape.dims;
+      if (operand.field == kWhole) tensor.record = &plan_.records[body_.formals[operand.formal]];
+    }
+    if (op.kernel == Kernel::input) {
+      host_tokens_.assign(2 * step.launch.operands[0].count(), 1);
+      step.launch.host_tokens = host_tokens_.data();
+    }
+    steps_.push_back(step);
+  }
+}
+
+std::byte* BodyBench::address(uint32_t formal) const {
+  const Buffer& buffer = buffers_[buffer_of_[formal]];
+  const uint64_t slot = (passes_ + place_of_[formal]) % buffer.slots;
+  return buffer.memory.get() + slot * std::max<uint64_t>(64, buffer.bytes);
+}
+
+const std::vector<Seconds>& BodyBench::pass() {
+  // What came from the neighbour in the pipeline or the layer before lies in the cache, and does not grow from pass to
+  // pass.
+  for (uint32_t f = 0; f < buffer_of_.size(); ++f) {
+    const Buffer& buffer = buffers_[buffer_of_[f]];
+    if (!buffer.fresh.empty()) std::memcpy(address(f), buffer.fresh.data(), buffer.bytes);
+  }
+  for (Step& step : steps_) {
+    for (int o = 0; o < step.launch.op->num_operands; ++o)
+      step.launch.operands[o].data = address(step.formal[o]) + step.offset[o];
+    const Seconds start = now();
+    run_kernel(kernels_, step.launch, rank_);
+    seconds_[step.op] = now() - start;
+  }
+  ++passes_;
+  return seconds_;
+}
+
+std::vector<std::vector<Seconds>> measure_body(const Plan& plan, uint16_t body, const std::vector<uint32_t>& slots,
+                                               KernelSet kernels, Team team, Seconds seconds,
+                                               const std::stop_token& stop) {
+  std::vector<std::vector<Seconds>> samples(plan.bodies[body].ops.size());
+  std::barrier start(team.busy);
+  std::atomic<bool> over{false};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    std::vector<std::vector<Seconds>> own(samples.size());
+    bool started = false;
+    try {
+      omp_set_num_threads(static_cast<int>(team.threads));
+      BodyBench bench(plan, body, slots, kernels, static_cast<int>(team.threads));
+      bench.pass();
+      started = true;
+      start.arrive_and_wait();
+      const Seconds end = now() + seconds;
+      for (int passes = 0; !over && !(stop.stop_requested() && passes > 0); ++passes) {
+        if (passes >= kFewestPasses && now() >= end) break;
+        const std::vector<Seconds>& times = bench.pass();
+        for (size_t op = 0; op < own.size(); ++op) own[op].push_back(times[op]);
+      }
+    } catch (...) {
+      std::lock_guard lock(mutex);
+      failure = std::current_exception();
+    }
+    // The first to finish ends it for all: what the others measure after that would not be measured on busy cores.
+    over = true;
+    if (!started) start.arrive_and_drop();
+    std::lock_guard lock(mutex);
+    for (size_t op = 0; op < own.size(); ++op) samples[op].insert(samples[op].end(), own[op].begin(), own[op].end());
+  };
+  std::vector<std::thread> threads;
+  for (uint32_t i = 0; i < team.busy; ++i) threads.emplace_back(work);
+  for (std::thread& thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+  return samples;
+}
+
+}  // namespace pgram
