@@ -82,6 +82,7 @@ void DetailsPanel::show_differences(const Scene& scene) {
                                            text(scene.title(1)), tr("Difference"), tr("Relative")});
   const auto& comparison = scene.matcher().comparison();
   if (!comparison) return;
+  setCurrentWidget(differences_);
   differences_->setRowCount(static_cast<int>(comparison->kernels.size()));
   for (int row = 0; row < differences_->rowCount(); ++row) {
     const auto& kernel = comparison->kernels[static_cast<size_t>(row)];

@@ -25,6 +25,11 @@ QPalette dark_palette() {
   return palette;
 }
 
+/// What Qt remarks on a platform without a screen is of no use to whoever wants a picture.
+void keep_quiet(QtMsgType type, const QMessageLogContext&, const QString& message) {
+  if (type == QtCriticalMsg || type == QtFatalMsg) std::fprintf(stderr, "%s\n", qPrintable(message));
+}
+
 /// Until nothing is being computed, so that the picture is complete.
 void wait_for(const gui::MainWindow& window) {
   constexpr qint64 kPatience = 60'000;
@@ -57,6 +62,7 @@ int run_gui(int argc, char** argv, const std::vector<std::string>& timeline_file
     }
     qputenv("QT_QPA_PLATFORM", "offscreen");
   }
+  if (!options.screenshot.empty()) qInstallMessageHandler(keep_quiet);
   QApplication application(argc, argv);
   QApplication::setApplicationName(QStringLiteral("Parallelogram"));
   QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
@@ -69,6 +75,7 @@ int run_gui(int argc, char** argv, const std::vector<std::string>& timeline_file
   window.layout_panel()->set_inputs({});
   QStringList paths;
   for (const std::string& file : timeline_files) paths << QString::fromStdString(file);
+  if (!options.screenshot.empty()) window.setAttribute(Qt::WA_DontShowOnScreen);
   window.show();
   if (paths.isEmpty()) {
     window.simulate();

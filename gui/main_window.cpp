@@ -74,7 +74,7 @@ void MainWindow::connect_jobs() {
       return;
     }
     place(timeline, 1, true);
-    status_->setText(tr("Measured %n step(s) on this machine", nullptr, static_cast<int>(timeline->steps.size())));
+    status_->setText(tr("Measured on this machine, %1 steps").arg(timeline->steps.size()));
   });
   connect(&execution_, &ExecutionJob::failed, this, [this, ended](const QString& message) {
     ended();
@@ -103,23 +103,31 @@ void MainWindow::show_result(std::shared_ptr<const SessionResult> result) {
   status_->setText(tr("%1 tasks planned and simulated in %2 ms")
                        .arg(QString::fromStdString(format_count(result->tasks)))
                        .arg(result->milliseconds, 0, 'f', 1));
-  const Bytes available = result->cluster.device.memory_bytes;
-  const bool known = available > 0;
+}
+
+/// Memory of the fullest rank against the device's, in the panel and as a line of the memory track.
+void MainWindow::show_memory() {
+  const Bytes available = result_ ? result_->cluster.device.memory_bytes : 0;
   view_->set_memory_limit(available);
-  memory_bar_->setVisible(known);
-  if (known) {
-    const double share = static_cast<double>(result->memory_needed) / static_cast<double>(available);
-    memory_bar_->setValue(static_cast<int>(100 * std::min(1.0, share) + 0.5));
-    memory_bar_->setFormat(tr("%1 of %2 per rank")
-                               .arg(QString::fromStdString(format_bytes(result->memory_needed)),
-                                    QString::fromStdString(format_bytes(available))));
-  }
-  if (result->does_not_fit.empty()) {
-    message_bar_->hide();
+  memory_bar_->setVisible(available > 0);
+  if (available == 0) return;
+  const double share = static_cast<double>(result_->memory_needed) / static_cast<double>(available);
+  memory_bar_->setValue(static_cast<int>(100 * std::min(1.0, share) + 0.5));
+  memory_bar_->setFormat(tr("%1 of %2 per rank")
+                             .arg(QString::fromStdString(format_bytes(result_->memory_needed)),
+                                  QString::fromStdString(format_bytes(available))));
+}
+
+void MainWindow::say_what_to_know() {
+  if (result_ && !result_->does_not_fit.empty()) {
+    message_bar_->say(MessageBar::Kind::warning, QString::fromStdString(result_->does_not_fit));
+  } else if (const std::string& why_not = view_->scene().matcher().why_not(); !why_not.empty()) {
+    message_bar_->say(MessageBar::Kind::information,
+                      tr("The two timelines are of different plans, so their tasks cannot be matched: %1")
+                          .arg(QString::fromStdString(why_not)));
   } else {
-    message_bar_->say(MessageBar::Kind::warning, QString::fromStdString(result->does_not_fit));
+    message_bar_->hide();
   }
-  update_run_action();
 }
 
 void MainWindow::place(std::shared_ptr<const Timeline> timeline, int side, bool keep_view) {
@@ -136,12 +144,9 @@ void MainWindow::show_timelines(bool keep_view) {
   difference_action_->setEnabled(view_->scene().matcher().matched());
   view_->set_colour_mode(difference_action_->isChecked() && difference_action_->isEnabled() ? ColourMode::difference
                                                                                             : ColourMode::kind);
-  const std::string& why_not = view_->scene().matcher().why_not();
-  if (!why_not.empty()) {
-    message_bar_->say(MessageBar::Kind::information,
-                      tr("The two timelines are of different plans, so tasks cannot be matched (%1)")
-                          .arg(QString::fromStdString(why_not)));
-  }
+  show_memory();
+  say_what_to_know();
+  update_run_action();
 }
 
 void MainWindow::show_hover() {

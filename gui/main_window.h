@@ -54,6 +54,8 @@ class MainWindow : public QMainWindow {
   void place(std::shared_ptr<const Timeline>, int side, bool keep_view);
   void show_timelines(bool keep_view);
   void show_result(std::shared_ptr<const SessionResult>);
+  void show_memory();
+  void say_what_to_know();
   void show_hover();
   void update_run_action();
   void ask_open();

@@ -8,7 +8,6 @@
 #include <QMessageBox>
 #include <QProgressBar>
 #include <QSpinBox>
-#include <QStyle>
 #include <QToolBar>
 #include <QVBoxLayout>
 
@@ -59,8 +58,8 @@ void MainWindow::make_docks() {
   bottom->setWidget(details_);
   addDockWidget(Qt::BottomDockWidgetArea, bottom);
   setCorner(Qt::BottomLeftCorner, Qt::LeftDockWidgetArea);
-  resizeDocks({left}, {330}, Qt::Horizontal);
-  resizeDocks({bottom}, {210}, Qt::Vertical);
+  resizeDocks({left}, {310}, Qt::Horizontal);
+  resizeDocks({bottom}, {180}, Qt::Vertical);
 }
 
 void MainWindow::make_actions() {
@@ -70,10 +69,9 @@ void MainWindow::make_actions() {
   QMenu* menu = menuBar()->addMenu(tr("&Run"));
   add_action(menu, tr("&Simulate again"), Qt::Key_F5, [this] { simulate(); });
   run_action_ = add_action(menu, tr("&Run on this machine"), Qt::Key_F6, [this] { run(); });
-  run_action_->setIcon(style()->standardIcon(QStyle::SP_MediaPlay));
-  run_action_->setIconText(tr("Run"));
+  run_action_->setIconText(QStringLiteral("\u25b6 ") + tr("Run"));  // glyphs follow the palette, standard icons do not
   stop_action_ = add_action(menu, tr("S&top"), QKeySequence(Qt::CTRL | Qt::Key_Period), [this] { execution_.stop(); });
-  stop_action_->setIcon(style()->standardIcon(QStyle::SP_MediaStop));
+  stop_action_->setIconText(QStringLiteral("\u25a0 ") + tr("Stop"));
   menu->setToolTipsVisible(true);
   make_help_menu();
 
@@ -85,7 +83,7 @@ void MainWindow::make_actions() {
   auto* bar = addToolBar(tr("Tools"));
   bar->setObjectName(QStringLiteral("toolBar"));
   bar->setMovable(false);
-  bar->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+  bar->setToolButtonStyle(Qt::ToolButtonTextOnly);
   bar->addAction(run_action_);
   bar->addAction(stop_action_);
   bar->addWidget(steps_);
@@ -177,17 +175,18 @@ void MainWindow::open_files(const QStringList& paths) {
     }
   }
   if (!read.empty()) {
-    message_bar_->hide();
     if (read.size() == 1) {
       timelines_[read[0]->source == TimelineSource::simulated ? 0 : 1] = read[0];
     } else {
       timelines_ = {read[0], read[1]};
     }
     result_.reset();
-    if (const auto inputs = inputs_of(*read[0])) layout_panel_->set_inputs(*inputs);
-    view_->set_memory_limit(0);
+    if (auto result = result_of(*session_, read[0])) {
+      layout_panel_->set_inputs(result->inputs);
+      result_ = std::make_shared<const SessionResult>(std::move(*result));
+    }
     show_timelines(false);
-    update_run_action();
+    status_->setText(read.size() == 1 ? tr("One timeline opened") : tr("Two timelines opened"));
   }
   if (!problems.isEmpty()) say_error(problems.join(QLatin1Char('\n')));
 }

@@ -52,7 +52,7 @@ QString difference(const Quantity& quantity, double upper, double lower) {
 
 }  // namespace
 
-StepTable::StepTable(QWidget* parent) : QTableWidget(static_cast<int>(kQuantities.size()), 3, parent) {
+StepTable::StepTable(QWidget* parent) : QTableWidget(static_cast<int>(kQuantities.size()), 4, parent) {
   setEditTriggers(NoEditTriggers);
   setSelectionMode(NoSelection);
   setFocusPolicy(Qt::NoFocus);
@@ -61,16 +61,18 @@ StepTable::StepTable(QWidget* parent) : QTableWidget(static_cast<int>(kQuantitie
   setShowGrid(false);
   setFrameShape(QFrame::NoFrame);
   horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
+  horizontalHeader()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
   horizontalHeader()->setHighlightSections(false);
+  horizontalHeader()->setDefaultAlignment(Qt::AlignRight | Qt::AlignVCenter);
+  verticalHeader()->hide();
   verticalHeader()->setSectionResizeMode(QHeaderView::Fixed);
   verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 8);
   for (int row = 0; row < rowCount(); ++row) {
-    auto* header = new QTableWidgetItem(tr(kQuantities[static_cast<size_t>(row)].name));
-    header->setToolTip(tr(kQuantities[static_cast<size_t>(row)].tip));
-    setVerticalHeaderItem(row, header);
-    for (int column = 0; column < 3; ++column) {
-      auto* item = new QTableWidgetItem;
-      item->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
+    const Quantity& quantity = kQuantities[static_cast<size_t>(row)];
+    for (int column = 0; column < 4; ++column) {
+      auto* item = new QTableWidgetItem(column == 0 ? tr(quantity.name) : QString());
+      item->setToolTip(tr(quantity.tip));
+      item->setTextAlignment((column == 0 ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
       setItem(row, column, item);
     }
   }
@@ -84,15 +86,15 @@ void StepTable::show_scene(const Scene& scene) {
     if (scene.timeline(side)) summaries[static_cast<size_t>(side)] = summarise(*scene.timeline(side));
   }
   setHorizontalHeaderLabels(
-      {QString::fromStdString(scene.title(0)), QString::fromStdString(scene.title(1)), tr("Diff")});
+      {QString(), QString::fromStdString(scene.title(0)), QString::fromStdString(scene.title(1)), tr("Diff")});
   for (int row = 0; row < rowCount(); ++row) {
     const Quantity& quantity = kQuantities[static_cast<size_t>(row)];
     for (int side = 0; side < 2; ++side) {
       const auto& summary = summaries[static_cast<size_t>(side)];
-      item(row, side)->setText(summary ? quantity.text(quantity.value(*summary)) : QString());
+      item(row, side + 1)->setText(summary ? quantity.text(quantity.value(*summary)) : QString());
     }
     const bool both = summaries[0] && summaries[1];
-    item(row, 2)->setText(both ? difference(quantity, quantity.value(*summaries[0]), quantity.value(*summaries[1]))
+    item(row, 3)->setText(both ? difference(quantity, quantity.value(*summaries[0]), quantity.value(*summaries[1]))
                                : QString());
   }
 }

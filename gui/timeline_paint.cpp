@@ -52,7 +52,7 @@ void TimelineView::paintEvent(QPaintEvent*) {
     image.fill(scene_.theme().window);
     paint_rows(image, static_cast<int>(pane));
     painter.drawImage(QPointF(axis_.left(), band.top), image);
-    paint_labels(painter, image, static_cast<int>(pane));
+    paint_labels(painter, static_cast<int>(pane));
     paint_gutter(painter, static_cast<int>(pane));
     paint_pane(painter, static_cast<int>(pane));
   }
@@ -141,17 +141,17 @@ void TimelineView::paint_rows(QImage& image, int pane) const {
   }
 }
 
-void TimelineView::paint_labels(QPainter& painter, const QImage& image, int pane) const {
+void TimelineView::paint_labels(QPainter& painter, int pane) const {
   const auto band = row_layout_.panes()[static_cast<size_t>(pane)];
   painter.save();
   painter.setClipRect(QRectF(axis_.left(), band.top, axis_.width(), band.height));
   const auto [first, last] = row_layout_.visible(pane);
-  for (size_t row = first; row < last; ++row) paint_row_text(painter, image, pane, row);
+  for (size_t row = first; row < last; ++row) paint_row_text(painter, pane, row);
   painter.restore();
 }
 
 /// Edges and names of pieces where they are wide enough, else those of the schedule's slots.
-void TimelineView::paint_row_text(QPainter& painter, const QImage& image, int pane, size_t row) const {
+void TimelineView::paint_row_text(QPainter& painter, int pane, size_t row) const {
   constexpr double kEdgeFrom = 5, kNameFrom = 44, kBlockNameFrom = 15;
   constexpr size_t kMostPieces = 4096;
   const int side = shown_sides_[static_cast<size_t>(pane)];
@@ -161,10 +161,8 @@ void TimelineView::paint_row_text(QPainter& painter, const QImage& image, int pa
   const bool names = band.height >= 12;
   painter.setFont(sized(font(), std::clamp(band.height - 6, 8, 11)));
   const auto ink_at = [&](double x) {
-    const double ratio = image.devicePixelRatio();
-    const QPoint pixel(static_cast<int>((x - axis_.left()) * ratio),
-                       static_cast<int>((band.top - row_layout_.panes()[static_cast<size_t>(pane)].top + 1) * ratio));
-    return image.rect().contains(pixel) ? colour(text_on(image.pixel(pixel))) : colour(scene_.theme().text);
+    const auto under = scene_.colour_at(side, row, axis_.time_at(x));
+    return colour(under ? text_on(*under) : scene_.theme().text);
   };
   const auto draw = [&](Picoseconds start, Picoseconds end, const QString& text, bool cut) {
     const double left = std::max(axis_.left(), axis_.x_of(static_cast<double>(start)));
@@ -233,8 +231,8 @@ void TimelineView::paint_gutter(QPainter& painter, int pane) const {
         painter.setPen(colour(theme.faint_text));
         painter.drawText(area, Qt::AlignVCenter | Qt::AlignRight, tr("stage %1").arg(plan.role(row.rank)));
       }
-    } else if (!row.first_of_rank && band.height >= 8) {
-      painter.setFont(sized(font(), std::clamp(band.height - 2, 7, 10)));
+    } else if (!row.first_of_rank && band.height >= 9) {
+      painter.setFont(sized(font(), std::clamp(band.height - 1, 8, 10)));
       painter.setPen(colour(theme.faint_text));
       painter.drawText(area, Qt::AlignVCenter | Qt::AlignRight, QString::fromLatin1(name_of(row.stream)));
     }
@@ -312,6 +310,7 @@ void TimelineView::paint_legend(QPainter& painter, QRectF area) const {
     painter.setClipping(false);
   });
   if (scene_.colour_mode() == ColourMode::difference) {
+    entry(tr("waiting"), solid(theme.difference[kWaitingDifferenceClass]));
     entry(tr("unmatched"), solid(theme.difference[kUnmatchedClass]));
     entry(tr("20 % longer than the other"), solid(theme.difference[kDifferenceSteps - 1]));
     entry(tr("equal"), solid(theme.difference[kDifferenceSteps / 2]));
@@ -332,11 +331,10 @@ void TimelineView::paint_legend(QPainter& painter, QRectF area) const {
 void TimelineView::paint_memory(QPainter& painter) const {
   const Theme& theme = scene_.theme();
   painter.fillRect(QRectF(0, memory_area_.top() - kHeaderHeight, width(), kMemoryHeight), colour(theme.window));
-  const TrackStore* leader = scene_.store(0) ? scene_.store(0) : scene_.store(1);
-  const uint32_t rank = selected_ ? scene_.rows()[selected_->row].rank : fullest_rank(*leader);
+  const uint32_t rank = selected_ ? scene_.rows()[selected_->row].rank : scene_.fullest_rank();
   int64_t highest = 0;
   for (const int side : shown_sides_) {
-    for (const auto& [time, bytes] : memory_curve(*scene_.store(side), rank)) highest = std::max(highest, bytes);
+    for (const auto& [time, bytes] : scene_.memory(side, rank)) highest = std::max(highest, bytes);
   }
   QFont bold = sized(font(), 12);
   bold.setBold(true);
@@ -377,8 +375,7 @@ void TimelineView::paint_memory(QPainter& painter) const {
 }
 
 void TimelineView::paint_memory_curve(QPainter& painter, int side, QRectF area, double top_value, uint32_t rank) const {
-  const TrackStore& store = *scene_.store(side);
-  const auto curve = memory_curve(store, rank);
+  const MemoryCurve& curve = scene_.memory(side, rank);
   if (curve.empty()) return;
   QPainterPath path;
   const auto y_of = [&](int64_t value) {
@@ -390,7 +387,7 @@ void TimelineView::paint_memory_curve(QPainter& painter, int side, QRectF area, 
     path.lineTo(x, path.currentPosition().y());
     path.lineTo(x, y_of(bytes));
   }
-  path.lineTo(axis_.x_of(static_cast<double>(store.duration)), path.currentPosition().y());
+  path.lineTo(axis_.x_of(static_cast<double>(scene_.store(side)->duration)), path.currentPosition().y());
   painter.save();
   painter.setClipRect(area.adjusted(0, -4, 0, 2));
   const bool lower = side == 1;

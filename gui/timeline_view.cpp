@@ -1,5 +1,6 @@
 #include "gui/timeline_view.h"
 
+#include <QAbstractSpinBox>
 #include <QEvent>
 #include <QHelpEvent>
 #include <QKeyEvent>
@@ -204,6 +205,11 @@ void TimelineView::mouseReleaseEvent(QMouseEvent* event) {
 void TimelineView::mouseDoubleClickEvent(QMouseEvent* event) {
   select(spot_at(event->position()));
   zoom_to_selection();
+}
+
+/// W, A, S, D work where the pointer is, unless somebody is typing a number.
+void TimelineView::enterEvent(QEnterEvent*) {
+  if (!qobject_cast<QAbstractSpinBox*>(window()->focusWidget())) setFocus(Qt::MouseFocusReason);
 }
 
 void TimelineView::leaveEvent(QEvent*) {

@@ -52,6 +52,7 @@ class TimelineView : public QWidget {
   void mouseMoveEvent(QMouseEvent*) override;
   void mouseReleaseEvent(QMouseEvent*) override;
   void mouseDoubleClickEvent(QMouseEvent*) override;
+  void enterEvent(QEnterEvent*) override;
   void leaveEvent(QEvent*) override;
   void keyPressEvent(QKeyEvent*) override;
   void changeEvent(QEvent*) override;
@@ -67,11 +68,11 @@ class TimelineView : public QWidget {
   QString tooltip_of(const Spot&) const;
 
   void paint_ruler(QPainter&) const;
-  void paint_pane(QPainter&, int side) const;
-  void paint_rows(QImage&, int side) const;
-  void paint_labels(QPainter&, const QImage&, int side) const;
-  void paint_row_text(QPainter&, const QImage&, int side, size_t row) const;
-  void paint_gutter(QPainter&, int side) const;
+  void paint_pane(QPainter&, int pane) const;
+  void paint_rows(QImage&, int pane) const;
+  void paint_labels(QPainter&, int pane) const;
+  void paint_row_text(QPainter&, int pane, size_t row) const;
+  void paint_gutter(QPainter&, int pane) const;
   void paint_outline(QPainter&, const Spot&, QColor, double width) const;
   void paint_marks(QPainter&) const;
   void paint_legend(QPainter&, QRectF) const;

@@ -72,6 +72,10 @@ std::vector<uint8_t> Matcher::difference_classes(int side, const Track& track, d
   const auto own = stores_[static_cast<size_t>(side)]->spans();
   const auto others = stores_[static_cast<size_t>(1 - side)]->spans();
   for (size_t i = 0; i < track.size(); ++i) {
+    if (track.kind[i] == kWaitingClass) {
+      classes[i] = kWaitingDifferenceClass;
+      continue;
+    }
     const auto other = partner(side, track.span[i]);
     if (!other) continue;
     classes[i] = difference_class(relative_difference(own_time(own[track.span[i]]), own_time(others[*other])), limit);

@@ -26,7 +26,7 @@ class Matcher {
   const std::optional<Comparison>& comparison() const { return comparison_; }
 
   /// Classes of a track for ColourMode::difference: relative difference of span times without waiting, positive where
-  /// this side took longer, saturating at +-`limit`.
+  /// this side took longer, saturating at +-`limit`. Waiting is neither.
   std::vector<uint8_t> difference_classes(int side, const Track&, double limit = 0.2) const;
 
  private:

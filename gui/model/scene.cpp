@@ -10,6 +10,7 @@ void Scene::set_timelines(std::shared_ptr<const Timeline> upper, std::shared_ptr
   std::array<std::shared_ptr<const Timeline>, 2> timelines{std::move(upper), std::move(lower)};
   for (size_t side = 0; side < 2; ++side) {
     painted_[side].clear();
+    memory_[side].clear();
     stores_[side].reset();
     if (!timelines[side] || timelines[side]->steps.empty()) continue;
     const size_t step = timelines[side]->median_step();
@@ -17,6 +18,8 @@ void Scene::set_timelines(std::shared_ptr<const Timeline> upper, std::shared_ptr
     painted_[side].resize(stores_[side]->tracks.size());
   }
   matcher_ = Matcher(store(0), store(1));
+  const TrackStore* leader = store(0) ? store(0) : store(1);
+  fullest_rank_ = leader ? gui::fullest_rank(*leader) : 0;
   make_rows_again();
 }
 
@@ -75,6 +78,21 @@ std::optional<Spot> Scene::spot_at(int side, size_t row, double time) const {
   const auto piece = pieces->piece_at(static_cast<Picoseconds>(std::floor(time)));
   if (!piece) return std::nullopt;
   return Spot{side, row, pieces->span[*piece]};
+}
+
+std::optional<Pixel> Scene::colour_at(int side, size_t row, double time) const {
+  const Track* pieces = track(side, row);
+  if (!pieces || !raster(side, row)) return std::nullopt;
+  const auto piece = pieces->piece_at(static_cast<Picoseconds>(std::floor(time)));
+  if (!piece) return std::nullopt;
+  const Painted& painted = painted_[static_cast<size_t>(side)][*rows_[row].track[static_cast<size_t>(side)]];
+  return theme_->palette(mode_)[painted.classes[*piece]];
+}
+
+const MemoryCurve& Scene::memory(int side, uint32_t rank) const {
+  auto& kept = memory_[static_cast<size_t>(side)];
+  const auto found = kept.find(rank);
+  return found != kept.end() ? found->second : kept.emplace(rank, memory_curve(*store(side), rank)).first->second;
 }
 
 Task Scene::task(const Spot& spot) const {

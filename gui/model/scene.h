@@ -2,6 +2,7 @@
 // colours, and a raster for every row that was asked for.
 #pragma once
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,11 +46,17 @@ class Scene {
   const RowRaster* raster(int side, size_t row) const;
 
   std::optional<Spot> spot_at(int side, size_t row, double time) const;
+  /// What is painted at a time; nothing in a gap.
+  std::optional<Pixel> colour_at(int side, size_t row, double time) const;
   /// The same task in the other timeline.
   std::optional<Spot> partner(const Spot&) const;
   const Span& span(const Spot& spot) const { return store(spot.side)->spans()[spot.span]; }
   /// The task with the rank of the row, not of its representative.
   Task task(const Spot&) const;
+  /// memory_curve() of a side, kept until the timelines change.
+  const MemoryCurve& memory(int side, uint32_t rank) const;
+  /// Of the upper timeline, where it has memory samples, else of the lower.
+  uint32_t fullest_rank() const { return fullest_rank_; }
   /// "rank 3 layer.f(layer 2, mb 1).4:matmul"
   std::string text(const Spot&) const;
 
@@ -67,6 +74,8 @@ class Scene {
     std::unique_ptr<RowRaster> raster;
   };
   mutable std::array<std::vector<Painted>, 2> painted_;  ///< by track
+  mutable std::array<std::map<uint32_t, MemoryCurve>, 2> memory_;
+  uint32_t fullest_rank_ = 0;
 };
 
 /// One line of the details: what, in the upper and in the lower timeline.

@@ -94,6 +94,18 @@ bool allows_sequence_parallel(const Model& model, const SessionInputs& inputs) {
   return layout.tp > 1 && is_valid(model, layout, inputs.work);
 }
 
+void state_memory(SessionResult& result) {
+  for (uint32_t role = 0; role < result.plan->programs.size(); ++role) {
+    result.memory_needed = std::max<Bytes>(result.memory_needed, result.plan->memory_bytes(role));
+  }
+  const Bytes available = result.cluster.device.memory_bytes;
+  if (available > 0 && result.memory_needed > available) {
+    result.does_not_fit = "Does not fit: the fullest rank needs " + format_bytes(result.memory_needed) + ", " +
+                          format_bytes(result.memory_needed - available) + " more than the " + format_bytes(available) +
+                          " of " + result.cluster.device.name;
+  }
+}
+
 }  // namespace
 
 SessionInputs nearest_valid(const Model& model, SessionInputs inputs, uint32_t devices) {
@@ -152,15 +164,23 @@ SessionResult Session::plan_and_simulate(const SessionInputs& inputs) {
   result.tasks = simulated.tasks;
   result.milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 
-  for (uint32_t role = 0; role < result.plan->programs.size(); ++role) {
-    result.memory_needed = std::max<Bytes>(result.memory_needed, result.plan->memory_bytes(role));
+  state_memory(result);
+  return result;
+}
+
+std::optional<SessionResult> result_of(Session& session, std::shared_ptr<const Timeline> timeline) {
+  const auto inputs = inputs_of(*timeline);
+  if (!inputs) return std::nullopt;
+  SessionResult result;
+  result.inputs = *inputs;
+  result.plan = timeline->plan;
+  result.timeline = std::move(timeline);
+  try {
+    result.cluster = session.cluster(inputs->cluster, static_cast<uint32_t>(inputs->layout.ranks()));
+  } catch (const InputError&) {
+    return std::nullopt;
   }
-  const Bytes available = result.cluster.device.memory_bytes;
-  if (available > 0 && result.memory_needed > available) {
-    result.does_not_fit = "Does not fit: the fullest rank needs " + format_bytes(result.memory_needed) + ", " +
-                          format_bytes(result.memory_needed - available) + " more than the " + format_bytes(available) +
-                          " of " + result.cluster.device.name;
-  }
+  state_memory(result);
   return result;
 }
 

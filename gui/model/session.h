@@ -61,6 +61,8 @@ class Session {
   std::map<std::pair<std::string, uint32_t>, Cluster> clusters_;
 };
 
+/// A timeline that was read stands for the inputs it was made from, where its facts tell them and the cluster is known.
+std::optional<SessionResult> result_of(Session&, std::shared_ptr<const Timeline>);
 /// Why a plan cannot be executed on the CPU backend here; empty if it can.
 std::string why_not_runnable(const SessionResult&);
 /// Inputs that a timeline's facts tell, where they are complete.

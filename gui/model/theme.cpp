@@ -30,7 +30,7 @@ Palette kind_palette(Pixel waiting, Pixel other) {
   return palette;
 }
 
-Palette difference_palette(Pixel equal, Pixel unmatched) {
+Palette difference_palette(Pixel equal, Pixel unmatched, Pixel waiting) {
   Palette palette;
   constexpr int kMiddle = kDifferenceSteps / 2;
   for (int i = 0; i < kDifferenceSteps; ++i) {
@@ -38,6 +38,7 @@ Palette difference_palette(Pixel equal, Pixel unmatched) {
     palette[static_cast<size_t>(i)] = mix(equal, i < kMiddle ? kBlue : kVermilion, strength);
   }
   palette[kUnmatchedClass] = unmatched;
+  palette[kWaitingDifferenceClass] = waiting;
   return palette;
 }
 
@@ -55,8 +56,8 @@ Theme make_light() {
   t.first_line = kBlue;
   t.second_line = kVermilion;
   t.limit = rgb(190, 60, 40);
-  t.kind = kind_palette(rgb(224, 216, 204), rgb(120, 120, 128));
-  t.difference = difference_palette(rgb(190, 190, 190), rgb(228, 220, 236));
+  t.kind = kind_palette(rgb(233, 227, 217), rgb(120, 120, 128));
+  t.difference = difference_palette(rgb(190, 190, 190), rgb(228, 220, 236), t.kind[kWaitingClass]);
   return t;
 }
 
@@ -74,8 +75,8 @@ Theme make_dark() {
   t.first_line = kSky;
   t.second_line = kOrange;
   t.limit = rgb(235, 110, 90);
-  t.kind = kind_palette(rgb(84, 78, 70), rgb(130, 130, 138));
-  t.difference = difference_palette(rgb(120, 120, 124), rgb(66, 58, 76));
+  t.kind = kind_palette(rgb(72, 67, 61), rgb(130, 130, 138));
+  t.difference = difference_palette(rgb(120, 120, 124), rgb(66, 58, 76), t.kind[kWaitingClass]);
   return t;
 }
 

@@ -28,11 +28,12 @@ constexpr int alpha(Pixel p) {
 
 /// A piece of a row has a class, the class has a colour. Colouring by kind: the Category, or kWaitingClass for the part
 /// of a communication that waits for its other members. Colouring by difference: kDifferenceSteps quantised relative
-/// differences from faster to slower, or kUnmatchedClass.
-constexpr int kClasses = 16;
+/// differences from faster to slower, kUnmatchedClass, or kWaitingDifferenceClass.
+constexpr int kClasses = 17;
 constexpr uint8_t kWaitingClass = kCategories;
 constexpr int kDifferenceSteps = 15;
 constexpr uint8_t kUnmatchedClass = kDifferenceSteps;
+constexpr uint8_t kWaitingDifferenceClass = kDifferenceSteps + 1;
 using Palette = std::array<Pixel, kClasses>;
 
 enum class ColourMode : uint8_t { kind, difference };

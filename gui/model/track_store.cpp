@@ -1,8 +1,8 @@
 #include "gui/model/track_store.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
-#include <set>
 
 namespace pgram::gui {
 namespace {
@@ -35,8 +35,11 @@ std::string block_label(const SlotOp& slot) {
     case SlotKind::I:
     case SlotKind::W:
       return name_of(slot.kind) + std::to_string(slot.micro_batch);
-    default:
-      return name_of(slot.kind);
+    default: {
+      std::string name = name_of(slot.kind);
+      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+      return name;
+    }
   }
 }
 
@@ -164,8 +167,8 @@ std::optional<uint32_t> memory_counter(const Timeline& timeline) {
 
 }  // namespace
 
-std::vector<std::pair<Picoseconds, int64_t>> memory_curve(const TrackStore& store, uint32_t rank) {
-  std::vector<std::pair<Picoseconds, int64_t>> curve;
+MemoryCurve memory_curve(const TrackStore& store, uint32_t rank) {
+  MemoryCurve curve;
   const Timeline& timeline = *store.timeline;
   const auto counter = memory_counter(timeline);
   if (!counter || rank >= store.ranks()) return curve;

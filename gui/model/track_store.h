@@ -65,7 +65,8 @@ std::vector<Row> make_rows(const TrackStore* upper, const TrackStore* lower, boo
 
 /// Memory of one rank over the step: (time since the step's start, bytes), in time order, each value valid until the
 /// next. Empty when the timeline has no memory counter for the rank.
-std::vector<std::pair<Picoseconds, int64_t>> memory_curve(const TrackStore&, uint32_t rank);
+using MemoryCurve = std::vector<std::pair<Picoseconds, int64_t>>;
+MemoryCurve memory_curve(const TrackStore&, uint32_t rank);
 /// The rank of the highest memory sample of the step; 0 without samples.
 uint32_t fullest_rank(const TrackStore&);
 
