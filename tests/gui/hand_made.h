@@ -23,19 +23,30 @@ inline std::shared_ptr<Plan> make_plan_by_hand(uint32_t tp = 1) {
   auto plan = std::make_shared<Plan>();
   plan->mesh.size = {tp, 1, 2};
   plan->attributes.resize(1);
-  plan->comms.push_back({"forward", 0, true, 0, 1, {}, Stream::misc});
+  Field field;
+  field.name = "x";
+  field.num_dims = 2;
+  field.dims = {16, 64};
+  plan->records.push_back({"edge", RecordKind::edge, {field}, 0});
+  plan->records[0].lay_out();
+  plan->comms.push_back({"forward", kPp, true, 0, 1, {}, Stream::misc});
   const Stream sends = channel_stream(true, false, false), receives = channel_stream(true, false, true);
   const Op product = make_op(Kernel::matmul, Stream::compute), gradient = make_op(Kernel::matmul_dx, Stream::compute);
+  Op send = make_op(Kernel::send, sends, 0), receive = make_op(Kernel::recv, receives, 0);
+  send.num_operands = receive.num_operands = receive.num_writes = 1;  // the edge
   plan->bodies.push_back({"layer.f", Category::forward, {}, {product, product}, {}, {}});
   plan->bodies.push_back({"layer.b", Category::backward, {}, {gradient, gradient}, {}, {}});
-  plan->bodies.push_back({"send", Category::pipeline_comm, {}, {make_op(Kernel::send, sends, 0)}, {}, {}});
-  plan->bodies.push_back({"receive", Category::pipeline_comm, {}, {make_op(Kernel::recv, receives, 0)}, {}, {}});
+  plan->bodies.push_back({"send", Category::pipeline_comm, {0}, {send}, {Operand{}}, {}});
+  plan->bodies.push_back({"receive", Category::pipeline_comm, {0}, {receive}, {Operand{}}, {}});
   for (uint16_t role = 0; role < 2; ++role) {
     Program program;
+    program.pools.push_back({0, 1});
     const auto add = [&](SlotKind kind, uint16_t micro_batch, uint16_t body) {
       Call call;
       call.body = body;
       call.micro_batch = micro_batch;
+      call.first_arg = static_cast<uint32_t>(program.args.size());
+      for (size_t i = 0; i < plan->bodies[body].formals.size(); ++i) program.args.emplace_back(0, 0);
       call.slot_op = static_cast<uint32_t>(program.slot_ops.size());
       program.slot_ops.push_back({kind, role, micro_batch, static_cast<uint32_t>(program.calls.size()), 1});
       program.calls.push_back(call);

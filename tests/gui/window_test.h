@@ -62,6 +62,7 @@ inline QString picture_difference(const QImage& picture, const QString& name, do
 /// `--update-references` stores new pictures (made on Debian 12, whose fonts and Qt the comparison expects).
 #define PGRAM_WINDOW_TEST_MAIN(Class)                                                                        \
   int main(int argc, char** argv) {                                                                          \
+    if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) qputenv("QT_QPA_PLATFORM", "offscreen");             \
     QApplication application(argc, argv);                                                                    \
     pgram::gui::testing::look_the_same_everywhere();                                                         \
     QStringList arguments = QApplication::arguments();                                                       \

@@ -118,6 +118,8 @@ TEST(Matcher, FindsTheSameTaskInTheOtherTimeline) {
   }
   // everything took 1.1 times as long: +10 % of a limit of 20 % is half of the 7 steps, 3.5, rounded away from zero
   for (const uint8_t c : matcher.difference_classes(1, lower.tracks[0])) EXPECT_EQ(c, 7 + 4);
+  EXPECT_EQ(matcher.difference_classes(1, lower.tracks[*lower.find(2, channel_stream(true, false, true))])[0],
+            kWaitingDifferenceClass);
   // the upper one took 1/1.1 = -9.1 %: 3.2 steps
   for (const uint8_t c : matcher.difference_classes(0, upper.tracks[0])) EXPECT_EQ(c, 7 - 3);
 }
