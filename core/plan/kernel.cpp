@@ -22,6 +22,74 @@ static constexpr std::array<std::string_view, kCategories> kCategoryNames{
 std::string_view name_of(Kernel kernel) {
   return kKernelNames[static_cast<size_t>(kernel)];
 }
+Arity arity_of(Kernel kernel) {
+  const auto exactly = [](uint8_t writes, uint8_t reads) { return Arity{writes, writes, reads, reads}; };
+  const auto or_one_more = [](uint8_t writes, uint8_t reads) {
+    return Arity{writes, writes, reads, static_cast<uint8_t>(reads + 1)};
+  };
+  switch (kernel) {
+    case Kernel::zero:
+    case Kernel::rope:
+    case Kernel::rope_bwd:
+    case Kernel::all_reduce:
+    case Kernel::all_reduce_max:
+    case Kernel::recv:
+      return exactly(1, 0);
+    case Kernel::send:
+      return exactly(0, 1);
+    case Kernel::input:
+      return exactly(2, 0);
+    case Kernel::positions_dw:
+    case Kernel::bias_dw:
+    case Kernel::swiglu:
+    case Kernel::gelu:
+    case Kernel::ce_max:
+    case Kernel::sum_squares:
+    case Kernel::all_gather:
+    case Kernel::reduce_scatter:
+      return exactly(1, 1);
+    case Kernel::clip:
+    case Kernel::attention:
+      return exactly(2, 1);
+    case Kernel::embed:
+    case Kernel::embed_dw:
+    case Kernel::positions:
+    case Kernel::matmul:
+    case Kernel::matmul_dw:
+    case Kernel::bias:
+    case Kernel::swiglu_bwd:
+    case Kernel::gelu_bwd:
+    case Kernel::add:
+    case Kernel::ce_loss:
+      return exactly(1, 2);
+    case Kernel::matmul_dx:
+      return or_one_more(1, 2);
+    case Kernel::rms_norm:
+    case Kernel::head_norm_dw:
+      return exactly(2, 2);
+    case Kernel::rms_norm_dw:
+    case Kernel::head_norm:
+    case Kernel::ce_sum:
+      return exactly(1, 3);
+    case Kernel::layer_norm:
+    case Kernel::layer_norm_dw:
+      return exactly(2, 3);
+    case Kernel::rms_norm_dx:
+    case Kernel::layer_norm_dx:
+      return or_one_more(1, 4);
+    case Kernel::head_norm_dx:
+    case Kernel::attention_bwd:
+    case Kernel::ce_bwd:
+      return exactly(1, 4);
+    case Kernel::adamw:
+    case Kernel::sgd:
+      return {1, 2, 2, 2};  // sgd keeps state only with a master copy
+    case Kernel::opaque:
+      return {0, 8, 0, 8};
+  }
+  return {};
+}
+
 std::string_view name_of(Category category) {
   return kCategoryNames[static_cast<size_t>(category)];
 }

@@ -130,7 +130,7 @@ class Walker {
       for (int f = 0; f < a->num_fields; ++f) require(state[f], a->writes, needed);
     }
     for (int s = 0; s < kStreams; ++s) {
-      if (s == stream || needed[s] <= clock[s]) continue;
+      if (s == stream || needed[s] <= clock[s] || implied(s, stream, needed, clock)) continue;
       waits_.push_back({at, place_[s][needed[s]]});
       join(clock, history_[s][needed[s]]);
     }
@@ -143,6 +143,15 @@ class Walker {
       FieldState* state = slot(call, *a);
       for (int f = 0; f < a->num_fields; ++f) touch(state[f], a->writes, stream, sequence);
     }
+  }
+
+  /// Whether another wait of the same op brings the one for stream `s` with it.
+  bool implied(int s, int stream, const Clock& needed, const Clock& clock) const {
+    for (int t = 0; t < kStreams; ++t) {
+      if (t == s || t == stream || needed[t] <= clock[t]) continue;
+      if (history_[t][needed[t]][s] >= needed[s]) return true;
+    }
+    return false;
   }
 
   FieldState* slot(const Call& call, const Access& access) {

@@ -64,6 +64,7 @@ Field read_field(const JsonObject& o) {
   if (dims.empty()) o.fail("dims", "expected one or two dims");
   f.num_dims = static_cast<uint8_t>(dims.size());
   for (size_t i = 0; i < dims.size(); ++i) f.dims[i] = static_cast<uint32_t>(dims[i]);
+  if (f.count() > kMaxBytes / 4) o.fail("dims", "the field is larger than 1 PiB");
   f.offset = o.u64("offset", 0, kMaxBytes);
   f.joined = o.boolean_or("joined", false);
   f.shard_dim = static_cast<uint8_t>(o.u32_or("shard_dim", 0, 1, 0));
@@ -152,6 +153,16 @@ Op read_op(const JsonObject& o, const Plan& plan, Body& body) {
   read_operands(o, "reads", plan, body);
   op.num_operands = static_cast<uint8_t>(body.operands.size() - op.first_operand);
   if (op.num_operands > 8) o.fail("reads", "more than 8 operands");
+  const Arity arity = arity_of(op.kernel);
+  const int reads = op.num_operands - op.num_writes;
+  if (op.num_writes < arity.min_writes || op.num_writes > arity.max_writes) {
+    o.fail("writes", "expected " + std::to_string(arity.min_writes) + " to " + std::to_string(arity.max_writes) +
+                         " operands of " + std::string(name_of(op.kernel)) + ", got " + std::to_string(op.num_writes));
+  }
+  if (reads < arity.min_reads || reads > arity.max_reads) {
+    o.fail("reads", "expected " + std::to_string(arity.min_reads) + " to " + std::to_string(arity.max_reads) +
+                        " operands of " + std::string(name_of(op.kernel)) + ", got " + std::to_string(reads));
+  }
   op.read_writes = static_cast<uint8_t>(o.u32_or("read_writes", 0, 255, 0));
   op.comm = static_cast<uint16_t>(o.u32_or("comm", 0, kNoComm, kNoComm));
   if (is_communication(op.kernel) != (op.comm != kNoComm)) o.fail("comm", "expected for communication and only there");
@@ -195,6 +206,7 @@ class ProgramReader {
     program_.num_events = o_.u32("events", 0, 0x7fff);
     read_pools();
     read_calls();
+    check_pools_are_used();
     read_slots();
     return std::move(program_);
   }
@@ -209,14 +221,24 @@ class ProgramReader {
 
   void read_pools() {
     const nlohmann::json& pools = o_.array("pools", kMaxPools);
+    if (!pools.empty() && plan_.records.empty()) o_.fail("pools", "the plan has no records");
     for (size_t i = 0; i < pools.size(); ++i) {
       path_ = o_.path_of("pools") + "[" + std::to_string(i) + "]";
       const nlohmann::json& r = row(pools[i], 2, "[record, slots]");
       Pool pool;
       pool.record = static_cast<uint16_t>(number(r[0], plan_.records.size() - 1));
       pool.slots = static_cast<uint32_t>(number(r[1], kMaxSlots - 1));
-      if (plan_.records[pool.record].bytes * pool.slots > kMaxBytes) fail("the pool is larger than 1 PiB");
+      if (pool.slots && plan_.records[pool.record].bytes > kMaxBytes / pool.slots)
+        fail("the pool is larger than 1 PiB");
       program_.pools.push_back(pool);
+    }
+  }
+
+  /// What a file may make us allocate is bounded by its own length.
+  void check_pools_are_used() {
+    for (size_t i = 0; i < program_.pools.size(); ++i) {
+      path_ = o_.path_of("pools") + "[" + std::to_string(i) + "]";
+      if (program_.pools[i].slots > program_.args.size()) fail("more slots than the calls have arguments");
     }
   }
 

@@ -214,6 +214,9 @@ class RoleChecker {
                       const std::string& name) {
     if (is_communication(op.kernel)) {
       const AxisMask axes = plan_.comms[op.comm].axes;
+      if (axes & ~field.partial_axes) {
+        fail(text(c, i) + " sums " + name + " over " + plan_.comms[op.comm].name + ", where it is whole already");
+      }
       if (cell.reduced & axes) fail(text(c, i) + " sums " + name + " a second time over " + plan_.comms[op.comm].name);
       return;
     }

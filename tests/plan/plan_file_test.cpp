@@ -194,5 +194,43 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"/colour", "red", "\"colour\": unknown key"},
         BadFile{"/records/0/colour", "red", "records[0].\"colour\": unknown key"}));
 
+// Files whose numbers are each in range and together absurd.
+TEST(HostilePlan, WithoutRecords) {
+  json plan = json::parse(plan_to_json(make_schedule_plan(gpipe(1, 1))));
+  plan["records"] = plan["bodies"] = plan["programs"][0]["calls"] = plan["programs"][0]["slots"] = json::array();
+  EXPECT_EQ(refusal([&] { read_back(plan.dump()); }), "plan.json: programs[0].pools: the plan has no records");
+}
+
+TEST(HostilePlan, SizesThatWrap) {
+  // 2^31 x 2^31 x 4 B = 2^64 B and 2^50 B x 2^14 slots = 2^64 B: both are 0 in 64 bits.
+  const json good = json::parse(plan_to_json(make_schedule_plan(gpipe(1, 1))));
+  json plan = good;
+  plan["records"][0]["fields"][0]["dims"] = {1u << 31, 1u << 31};
+  EXPECT_EQ(refusal([&] { read_back(plan.dump()); }),
+            "plan.json: records[0].fields[0].dims: the field is larger than 1 PiB");
+  plan = good;
+  plan["records"][1]["bytes"] = uint64_t{1} << 50;
+  for (json& pool : plan["programs"][0]["pools"]) {
+    if (pool[0] == 1) pool[1] = 1 << 14;
+  }
+  EXPECT_NE(refusal([&] { read_back(plan.dump()); }).find("the pool is larger than 1 PiB"), std::string::npos);
+}
+
+TEST(HostilePlan, MoreSlotsThanAreUsed) {
+  json plan = json::parse(plan_to_json(make_schedule_plan(gpipe(1, 1))));
+  plan["programs"][0]["pools"].back()[1] = 4000000;
+  EXPECT_NE(refusal([&] { read_back(plan.dump()); }).find("more slots than the calls have arguments"),
+            std::string::npos);
+}
+
+TEST(HostilePlan, OperandsMissing) {
+  json plan = json::parse(plan_to_json(make_plan(llama(), layout("tp1"), work(2, 1))));
+  for (json& body : plan["bodies"]) {
+    if (body["name"] == "layer.f") body["ops"][1]["reads"].erase(1);
+  }
+  EXPECT_NE(refusal([&] { read_back(plan.dump()); }).find("ops[1].reads: expected 2 to 2 operands of matmul, got 1"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace pgram

@@ -57,6 +57,16 @@ TEST(VerifyGradients, SummedTwice) {
       refused(plan, {"layer.reduce(layer 2, mb 0).0:all_reduce sums layer.gradients[2].norm1 a second time over dp"}));
 }
 
+TEST(VerifyGradients, SummedWhereItIsWhole) {
+  // wq is split over tp, each rank's gradient is its own: a sum over tp would mix rows that have nothing in common.
+  Plan plan = good(llama(), "tp2.sp", work(4, 1));
+  Body& reduce = body(plan, "layer.reduce");
+  Operand& operand = reduce.operands[reduce.ops[0].first_operand];
+  ++operand.field;  // norm2, wq for norm1, norm2
+  EXPECT_TRUE(
+      refused(plan, {"layer.reduce", ":all_reduce sums layer.gradients[3].wq over tp, where it is whole already"}));
+}
+
 TEST(VerifyGradients, TiedSumTwice) {
   Plan plan = good(gpt2(), "pp2", work(4, 1));
   repeat_call(plan, 0, find_call(plan, 0, "embedding.tied"));
