@@ -3,6 +3,7 @@
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -46,6 +47,10 @@ void pin_thread(uint32_t rank, int threads) {
   pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+uint64_t physical_memory() {
+  return static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 struct FreeDeleter {
   void operator()(std::byte* p) const { std::free(p); }
 };
@@ -60,6 +65,7 @@ struct CpuBackend::Shared {
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
   std::atomic<int> kernels_running{0};
   std::atomic<uint64_t> tasks_done{0};
+  std::atomic<uint64_t> allocated{0};  ///< bytes of all ranks
   /// By communicator and its first member.
   std::map<std::pair<uint16_t, uint32_t>, std::unique_ptr<Group>> groups;
   std::map<std::pair<uint16_t, uint32_t>, std::unique_ptr<Channel>> channels;
@@ -108,6 +114,7 @@ class CpuRank : public RankDevice {
   RankInfo info_;
   std::vector<Place> places_;  ///< by communicator
   std::vector<std::unique_ptr<std::byte, FreeDeleter>> memory_;
+  uint64_t allocated_ = 0;
   std::vector<StreamPoint> events_;
   std::array<std::unique_ptr<StreamWorker>, kStreams> streams_;
 };
@@ -134,6 +141,7 @@ CpuRank::~CpuRank() {
   for (const auto& stream : streams_) {
     if (stream) stream->done().wait_even_if_aborted(stream->issued());
   }
+  shared_.allocated.fetch_sub(allocated_);
 }
 
 void CpuRank::place_in_groups() {
@@ -164,12 +172,18 @@ void CpuRank::prepare(Stream stream) const {
 
 std::byte* CpuRank::allocate(uint64_t bytes) {
   const uint64_t rounded = (std::max<uint64_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-  auto* memory = static_cast<std::byte*>(rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded));
+  // Asked beforehand: the kernel promises more than there is and ends the process when it is touched.
+  const uint64_t machine = physical_memory(), before = shared_.allocated.fetch_add(rounded);
+  const bool fits = rounded >= bytes && rounded <= machine && before <= machine - rounded;
+  auto* memory = fits ? static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded)) : nullptr;
   if (memory == nullptr) {
-    throw RunError("rank " + std::to_string(rank_) + ": no memory for " + format_bytes(bytes) +
-                   "; use a smaller model or micro-batch, or more pipeline stages");
+    shared_.allocated.fetch_sub(rounded);
+    throw RunError("rank " + std::to_string(rank_) + ": no memory for " + format_bytes(bytes) + " beside " +
+                   format_bytes(before) + " of all ranks; the machine has " + format_bytes(machine) +
+                   ": use a smaller model or micro-batch, or fewer micro-batches in flight (1f1b)");
   }
   memory_.emplace_back(memory);
+  allocated_ += rounded;
   std::memset(memory, 0, rounded);
   return memory;
 }
