@@ -2,7 +2,7 @@
 // was made before any of them ran, and then really trained on this machine. Predicted step, median of the measured
 // steps, error, and the measurement's own noise (p10 to p90 over the median).
 //
-//   bench_prediction [--device FILE] [--out FILE] [--seconds N] [--steps N] [--only MODEL/LAYOUT] [--kernels]
+//   bench_prediction [--device FILE] [--out FILE] [--seconds N] [--steps N] [--only MODEL/LAYOUT] [--pin] [--kernels]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -33,7 +33,7 @@ struct Flags {
   std::string device, out, only;
   double seconds = 60;
   uint32_t steps = 22;
-  bool kernels = false;
+  bool kernels = false, pin = false;
 };
 
 struct Case {
@@ -75,12 +75,13 @@ Timeline without_warm_up(Timeline timeline) {
   return timeline;
 }
 
-Timeline measure(const Plan& plan, const Cluster& cluster, uint32_t steps) {
+Timeline measure(const Plan& plan, const Cluster& cluster, const Flags& flags) {
   CpuOptions cpu;
+  cpu.pin = flags.pin;
   cpu.threads_per_rank = static_cast<int>(std::max(1u, cluster.cores_per_device));
   CpuBackend backend(plan, cpu);
   RunOptions options;
-  options.steps = steps;
+  options.steps = flags.steps;
   options.tokens = tokens;
   return without_warm_up(run(plan, backend, options).timeline);
 }
@@ -108,7 +109,7 @@ void compare_case(const Case& c, const Device& device, const Flags& flags) {
   const SimulationResult predicted = simulate(plan, cluster);
   if (!predicted.error.empty()) throw RunError(predicted.error);
   const double before = 1e3 * to_seconds(predicted.makespan);
-  const Timeline measured = measure(plan, cluster, flags.steps);
+  const Timeline measured = measure(plan, cluster, flags);
   const Noise noise = noise_of(measured);
   const double known = 100.0 * static_cast<double>(predicted.provenance[0]) /
                        static_cast<double>(predicted.provenance[0] + predicted.provenance[1] + predicted.provenance[2]);
@@ -142,8 +143,8 @@ Flags parse(int count, char** arguments) {
   Flags flags;
   for (int i = 1; i < count; ++i) {
     const std::string name = arguments[i];
-    if (name == "--kernels") {
-      flags.kernels = true;
+    if (name == "--kernels" || name == "--pin") {
+      (name == "--pin" ? flags.pin : flags.kernels) = true;
       continue;
     }
     if (i + 1 == count) throw InputError(name, "expected a value behind it");
@@ -159,7 +160,7 @@ Flags parse(int count, char** arguments) {
     else if (name == "--steps")
       flags.steps = kWarmUp + std::max(1, std::atoi(value.c_str()));
     else
-      throw InputError(name, "is not known: --device, --out, --seconds, --steps, --only, --kernels");
+      throw InputError(name, "is not known: --device, --out, --seconds, --steps, --only, --pin, --kernels");
   }
   return flags;
 }

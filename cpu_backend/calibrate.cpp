@@ -22,7 +22,8 @@ namespace {
 using Shape = std::array<uint64_t, 4>;
 
 constexpr Bytes kMostSlotBytes = 64 << 20;  ///< of one record's slots in a micro-benchmark
-constexpr Bytes kGridBytes = 8 << 20;       ///< that a grid case's operands should take: beyond L1 and L2, within L3
+constexpr Bytes kMostFlushedBytes = 48 << 20;
+constexpr Bytes kGridBytes = 8 << 20;  ///< that a grid case's operands should take: beyond L1 and L2, within L3
 constexpr uint32_t kMostGridSlots = 64;
 constexpr Seconds kShortest = 4e-3;  ///< of one micro-benchmark
 constexpr int kRounds = 3;           ///< plans' bodies and transfers are measured so often, at different times
@@ -58,7 +59,7 @@ double copy_rate(uint32_t cores) {
 class Calibration {
  public:
   explicit Calibration(const CalibrateOptions& options)
-      : options_(options), cluster_(this_machine()), cores_(cluster_.devices), start_(clock()) {}
+      : options_(options), cluster_(this_machine()), cores_(cluster_.devices), start_(clock()), crew_(cores_) {}
 
   Device run() {
     figures();
@@ -98,10 +99,10 @@ class Calibration {
     copy_per_second_ = copy_rate(cores_);
   }
 
-  Seconds fastest(const GridCase& item) const {
+  Seconds fastest(const GridCase& item) {
     const Plan plan = grid_plan(item);
-    const std::vector<uint32_t> slots(plan.bodies[0].formals.size(), 1);
-    const auto samples = measure_body(plan, 0, slots, options_.kernels, {1, 1}, 10 * kShortest, options_.stop);
+    const BodyCase alone{&plan, 0, std::vector<uint32_t>(plan.bodies[0].formals.size(), 1), 0};
+    const auto samples = measure_body(crew_, alone, options_.kernels, {1, 1}, 10 * kShortest, options_.stop);
     return *std::min_element(samples[0].begin(), samples[0].end());
   }
 
@@ -121,7 +122,7 @@ class Calibration {
           report(std::string(name_of(kernel)) + " of " + format_bytes(kSizes[i]));
           const uint32_t groups = std::max(1u, cores_ / ranks);
           transfer_samples_[{kernel, ranks, groups, kSizes[i]}].push_back(
-              measure_transfer(kernel, ranks, groups, kSizes[i], options_.kernels, overhead_));
+              measure_transfer(kernel, ranks, groups, kSizes[i], options_.kernels));
         }
       }
     }
@@ -145,20 +146,20 @@ class Calibration {
 
   using Key = std::tuple<Kernel, Shape, Team>;
 
-  void measure(const Plan& plan, uint16_t body, const std::vector<uint32_t>& slots, Team team, Seconds seconds) {
-    auto samples = measure_body(plan, body, slots, options_.kernels, team, seconds, options_.stop);
+  void measure(const BodyCase& item, Team team, Seconds seconds) {
+    auto samples = measure_body(crew_, item, options_.kernels, team, seconds, options_.stop);
+    const Body& body = item.plan->bodies[item.body];
     for (size_t i = 0; i < samples.size(); ++i) {
-      const Op& op = plan.bodies[body].ops[i];
+      const Op& op = body.ops[i];
       if (is_communication(op.kernel) || op.kernel == Kernel::opaque) continue;
-      std::vector<Seconds>& all = kernel_samples_[{op.kernel, kernel_shape(plan, plan.bodies[body], op), team}];
+      std::vector<Seconds>& all = kernel_samples_[{op.kernel, kernel_shape(*item.plan, body, op), team}];
       all.insert(all.end(), samples[i].begin(), samples[i].end());
     }
   }
 
   /// A body that some role calls, on the team of its plan.
   struct Job {
-    const Plan* plan = nullptr;
-    uint16_t body = 0;
+    BodyCase item;
     Team team;
   };
 
@@ -173,17 +174,20 @@ class Calibration {
       const Team team = team_of(*plan);
       for (uint16_t b : used) {
         bool is_new = false;
-        for (const Op& op : plan->bodies[b].ops)
+        for (const Op& op : plan->bodies[b].ops) {
           if (!is_communication(op.kernel))
             is_new |= known.insert({op.kernel, kernel_shape(*plan, plan->bodies[b], op), team}).second;
-        if (is_new) jobs.push_back({plan, b, team});
+        }
+        if (is_new) jobs.push_back({case_of(*plan, b), team});
       }
     }
     return jobs;
   }
 
-  static std::vector<uint32_t> slots_of(const Plan& plan, uint16_t body) {
-    std::vector<uint32_t> slots;
+  /// As the program's calls find their memory: as many slots as the pools have; what is used once in a step (the
+  /// optimizer's records) has left the caches since.
+  static BodyCase case_of(const Plan& plan, uint16_t body) {
+    BodyCase item{&plan, body, {}, 0};
     for (uint16_t record : plan.bodies[body].formals) {
       uint32_t most = 1;
       for (const Program& program : plan.programs) {
@@ -191,19 +195,30 @@ class Calibration {
           if (pool.record == record) most = std::max(most, pool.slots);
       }
       const Bytes bytes = std::max<Bytes>(1, plan.records[record].bytes);
-      slots.push_back(static_cast<uint32_t>(std::clamp<Bytes>(kMostSlotBytes / bytes, 1, most)));
+      item.slots.push_back(static_cast<uint32_t>(std::clamp<Bytes>(kMostSlotBytes / bytes, 1, most)));
     }
-    return slots;
+    for (uint32_t role = 0; role < plan.programs.size(); ++role) {
+      std::set<uint32_t> arguments;
+      uint32_t calls = 0;
+      for (const Call& call : plan.programs[role].calls) {
+        if (call.body != body) continue;
+        ++calls;
+        arguments.insert(plan.programs[role].args[call.first_arg].bits & 0x3fffffff);
+      }
+      if (calls > 0 && calls == arguments.size() && plan.bodies[body].formals.size() > 0)
+        item.flushed = std::max(item.flushed, std::min(kMostFlushedBytes, plan.memory_bytes(role)));
+    }
+    return item;
   }
 
   void bodies(int round, double end) {
     const std::vector<Job> all = jobs();
     for (size_t i = 0; i < all.size() && !stopped(); ++i) {
-      const auto& [plan, body, team] = all[i];
+      const auto& [item, team] = all[i];
       const Seconds share = (end - used()) * options_.seconds_budget / static_cast<double>(all.size() - i);
       if (round > 0 && share <= 0) return;
-      report("body " + plan->bodies[body].name);
-      measure(*plan, body, slots_of(*plan, body), team, std::clamp(share, kShortest, 1.0));
+      report("body " + item.plan->bodies[item.body].name);
+      measure(item, team, std::clamp(share, kShortest, 1.0));
     }
   }
 
@@ -224,7 +239,7 @@ class Calibration {
         for (const Record& record : plan.records) bytes += record.bytes;
         const uint32_t slots =
             static_cast<uint32_t>(std::clamp<Bytes>(kGridBytes / std::max<Bytes>(1, bytes), 2, kMostGridSlots));
-        measure(plan, 0, std::vector<uint32_t>(plan.records.size(), slots), team, kShortest);
+        measure({&plan, 0, std::vector<uint32_t>(plan.records.size(), slots), 0}, team, kShortest);
       }
       ++grid_level_;
       grid_next_ = 0;
@@ -262,6 +277,7 @@ class Calibration {
   const Cluster cluster_;
   const uint32_t cores_;
   const Seconds start_;
+  Crew crew_;
   Seconds overhead_ = 0;
   double flops_per_second_ = 0, attention_per_second_ = 0, copy_per_second_ = 0;
   std::map<Key, std::vector<Seconds>> kernel_samples_;

@@ -3,13 +3,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "core/base/errors.h"
 
@@ -152,43 +150,88 @@ const std::vector<Seconds>& BodyBench::pass() {
   return seconds_;
 }
 
-std::vector<std::vector<Seconds>> measure_body(const Plan& plan, uint16_t body, const std::vector<uint32_t>& slots,
-                                               KernelSet kernels, Team team, Seconds seconds,
-                                               const std::stop_token& stop) {
-  std::vector<std::vector<Seconds>> samples(plan.bodies[body].ops.size());
+Crew::Crew(uint32_t size) {
+  for (uint32_t i = 0; i < size; ++i) threads_.emplace_back([this, i] { live(i); });
+}
+
+Crew::~Crew() {
+  {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Crew::live(uint32_t index) {
+  uint64_t done = 0;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return closing_ || job_ > done; });
+    if (closing_) return;
+    done = job_;
+    if (index >= busy_) continue;
+    const std::function<void()>& work = *work_;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      work();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    lock.lock();
+    if (failure) failure_ = failure;
+    if (--running_ == 0) changed_.notify_all();
+  }
+}
+
+void Crew::run(uint32_t busy, const std::function<void()>& work) {
+  std::unique_lock lock(mutex_);
+  work_ = &work;
+  busy_ = running_ = busy;
+  failure_ = nullptr;
+  ++job_;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return running_ == 0; });
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+std::vector<std::vector<Seconds>> measure_body(Crew& crew, const BodyCase& item, KernelSet kernels, Team team,
+                                               Seconds seconds, const std::stop_token& stop) {
+  std::vector<std::vector<Seconds>> samples(item.plan->bodies[item.body].ops.size());
   std::barrier start(team.busy);
   std::atomic<bool> over{false};
   std::mutex mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
+  crew.run(team.busy, [&] {
     std::vector<std::vector<Seconds>> own(samples.size());
-    bool started = false;
-    try {
-      omp_set_num_threads(static_cast<int>(team.threads));
-      BodyBench bench(plan, body, slots, kernels, static_cast<int>(team.threads));
-      bench.pass();
-      started = true;
-      start.arrive_and_wait();
-      const Seconds end = now() + seconds;
-      for (int passes = 0; !over && !(stop.stop_requested() && passes > 0); ++passes) {
-        if (passes >= kFewestPasses && now() >= end) break;
-        const std::vector<Seconds>& times = bench.pass();
-        for (size_t op = 0; op < own.size(); ++op) own[op].push_back(times[op]);
+    std::unique_ptr<BodyBench> bench;
+    struct Leave {  // whatever happens, nobody waits for this thread
+      std::barrier<>& start;
+      std::atomic<bool>& over;
+      bool arrived = false;
+      ~Leave() {
+        over = true;
+        if (!arrived) start.arrive_and_drop();
       }
-    } catch (...) {
-      std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
+    } leave{start, over};
+    omp_set_num_threads(static_cast<int>(team.threads));
+    bench = std::make_unique<BodyBench>(*item.plan, item.body, item.slots, kernels, static_cast<int>(team.threads));
+    std::vector<std::byte> other(item.flushed);
+    bench->pass();
+    leave.arrived = true;
+    start.arrive_and_wait();
     // The first to finish ends it for all: what the others measure after that would not be measured on busy cores.
+    const Seconds end = now() + seconds;
+    for (int passes = 0; !over && !(stop.stop_requested() && passes > 0); ++passes) {
+      if (passes >= kFewestPasses && now() >= end) break;
+      if (!other.empty()) std::memset(other.data(), passes, other.size());
+      const std::vector<Seconds>& times = bench->pass();
+      for (size_t op = 0; op < own.size(); ++op) own[op].push_back(times[op]);
+    }
     over = true;
-    if (!started) start.arrive_and_drop();
     std::lock_guard lock(mutex);
     for (size_t op = 0; op < own.size(); ++op) samples[op].insert(samples[op].end(), own[op].begin(), own[op].end());
-  };
-  std::vector<std::thread> threads;
-  for (uint32_t i = 0; i < team.busy; ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
-  if (failure) std::rethrow_exception(failure);
+  });
   return samples;
 }
 

@@ -1,11 +1,15 @@
 // Micro-benchmarks of a Body's compute ops; private to calibration.
 #pragma once
 #include <array>
-#include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "core/exec/backend.h"
@@ -62,10 +66,36 @@ struct Team {
   auto operator<=>(const Team&) const = default;
 };
 
-/// Samples by op of the body: passes of `team.busy` benches at once, each on a thread of its own, for about `seconds`
-/// but at least a few passes each.
-std::vector<std::vector<Seconds>> measure_body(const Plan&, uint16_t body, const std::vector<uint32_t>& slots,
-                                               KernelSet, Team team, Seconds seconds, const std::stop_token&);
+/// Threads that live through a calibration, so that their OpenMP teams and places on the cores are settled.
+class Crew {
+ public:
+  explicit Crew(uint32_t size);
+  ~Crew();
+  /// Runs `work` on the first `busy` threads at once and waits for them. Rethrows what one threw.
+  void run(uint32_t busy, const std::function<void()>& work);
+
+ private:
+  void live(uint32_t index);
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::function<void()>* work_ = nullptr;
+  uint64_t job_ = 0;
+  uint32_t busy_ = 0, running_ = 0;
+  bool closing_ = false;
+  std::exception_ptr failure_;
+  std::vector<std::thread> threads_;
+};
+
+struct BodyCase {
+  const Plan* plan = nullptr;
+  uint16_t body = 0;
+  std::vector<uint32_t> slots;  ///< by formal, how many slots of its record take turns
+  Bytes flushed = 0;            ///< other memory that is touched between two passes
+};
+
+/// Samples by op of the body: passes of `team.busy` benches at once for about `seconds`, but a few passes at least.
+std::vector<std::vector<Seconds>> measure_body(Crew&, const BodyCase&, KernelSet, Team, Seconds seconds,
+                                               const std::stop_token&);
 
 Seconds median(std::vector<Seconds>);
 

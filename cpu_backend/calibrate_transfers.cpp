@@ -12,42 +12,29 @@
 namespace pgram {
 namespace {
 
-constexpr uint32_t kTail = 16;  ///< elements that the compute task touches: a cache line
+constexpr uint32_t kSmall = 16;  ///< elements: a cache line
 
-Field float_field(const char* name, uint64_t elements, bool joined = false) {
-  Field field;
-  field.name = name;
-  field.dims = {static_cast<uint32_t>(elements), 1};
-  field.joined = joined;
-  return field;
-}
-
-/// `bytes` of which the last line is a field of its own.
 Record buffer_record(const char* name, Bytes bytes) {
-  const uint64_t elements = std::max<uint64_t>(1, bytes / sizeof(float));
   Record record;
   record.name = name;
   record.kind = RecordKind::scratch;
-  if (elements > kTail) record.fields.push_back(float_field("body", elements - kTail));
-  record.fields.push_back(float_field("tail", std::min<uint64_t>(elements, kTail), elements > kTail));
+  Field field;
+  field.name = "x";
+  field.num_dims = 2;
+  field.dims = {1, static_cast<uint32_t>(std::max<Bytes>(1, bytes / sizeof(float)))};
+  record.fields.push_back(field);
   record.lay_out();
   return record;
 }
 
-/// Builds a body op by op; operands are (formal, whole buffer or tail).
+/// Builds a body op by op; operands are formals, each a buffer.
 class BodyBuilder {
  public:
   BodyBuilder(Plan& plan, const char* name, std::vector<uint16_t> formals) : plan_(plan) {
     body_.name = name;
     body_.formals = std::move(formals);
   }
-  Operand all(uint8_t formal) const {
-    return {formal, static_cast<uint8_t>(plan_.records[body_.formals[formal]].fields.size()), 0};
-  }
-  Operand tail(uint8_t formal) const {
-    return {formal, 1, static_cast<uint16_t>(plan_.records[body_.formals[formal]].fields.size() - 1)};
-  }
-  void add(Kernel kernel, std::vector<Operand> operands, int writes, Stream stream = Stream::compute,
+  void add(Kernel kernel, std::vector<uint8_t> operands, int writes, Stream stream = Stream::compute,
            uint16_t comm = kNoComm) {
     Op op;
     op.kernel = kernel;
@@ -57,10 +44,7 @@ class BodyBuilder {
     op.num_writes = static_cast<uint8_t>(writes);
     op.read_writes = kernel == Kernel::all_reduce ? 1 : 0;
     op.first_operand = static_cast<uint32_t>(body_.operands.size());
-    for (const Operand& operand : operands) {
-      body_.operands.push_back(operand);
-      if (kernel != Kernel::zero) op.bytes += operand_shape(plan_, body_, operand).bytes;
-    }
+    for (uint8_t formal : operands) body_.operands.push_back({formal, 1, 0});
     body_.ops.push_back(op);
   }
   uint16_t finish() {
@@ -93,7 +77,8 @@ Plan empty_plan(std::array<uint32_t, kMeshAxes> mesh) {
   return plan;
 }
 
-Plan collective_plan(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes, uint32_t calls) {
+/// Every call computes on what is to be sent and on what has come. Without `communicates` that is all it does.
+Plan collective_plan(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes, uint32_t calls, bool communicates) {
   Plan plan = empty_plan({ranks, groups, 1});
   Communicator comm;
   comm.name = "tp";
@@ -104,18 +89,22 @@ Plan collective_plan(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes
   const bool in_place = kernel == Kernel::all_reduce, gathers = kernel == Kernel::all_gather;
   plan.records.push_back(buffer_record("source", in_place ? bytes : gathers ? part : part * ranks));
   if (!in_place) plan.records.push_back(buffer_record("result", gathers ? part * ranks : part));
-  BodyBuilder body(plan, "collective", in_place ? std::vector<uint16_t>{0} : std::vector<uint16_t>{0, 1});
-  body.add(Kernel::zero, {body.tail(0)}, 1);
   if (in_place) {
-    body.add(kernel, {body.all(0)}, 1, Stream::tensor, 0);
+    BodyBuilder body(plan, "collective", {0});
+    body.add(Kernel::add, {0, 0, 0}, 1);
+    if (communicates) body.add(kernel, {0}, 1, Stream::tensor, 0);
+    plan.programs.push_back(repeat(plan, body.finish(), calls));
   } else {
-    body.add(kernel, {body.all(1), body.all(0)}, 1, Stream::tensor, 0);
+    BodyBuilder body(plan, "collective", {0, 1});
+    body.add(Kernel::add, {0, 0, 0}, 1);
+    if (communicates) body.add(kernel, {1, 0}, 1, Stream::tensor, 0);
+    body.add(Kernel::add, {1, 1, 1}, 1);
+    plan.programs.push_back(repeat(plan, body.finish(), calls));
   }
-  plan.programs.push_back(repeat(plan, body.finish(), calls));
   return plan;
 }
 
-/// Two roles that hand one buffer to and fro.
+/// Two roles that hand one buffer to and fro and compute on it.
 Plan exchange_plan(uint32_t groups, Bytes bytes, uint32_t calls) {
   Plan plan = empty_plan({1, groups, 2});
   for (uint16_t source : {0, 1}) {
@@ -129,25 +118,20 @@ Plan exchange_plan(uint32_t groups, Bytes bytes, uint32_t calls) {
   }
   plan.records.push_back(buffer_record("buffer", bytes));
   BodyBuilder first(plan, "first", {0}), second(plan, "second", {0});
-  first.add(Kernel::zero, {first.tail(0)}, 1);
-  first.add(Kernel::send, {first.all(0)}, 0, channel_stream(true, false, false), 0);
-  first.add(Kernel::recv, {first.all(0)}, 1, channel_stream(true, true, true), 1);
-  second.add(Kernel::recv, {second.all(0)}, 1, channel_stream(false, false, true), 0);
-  second.add(Kernel::zero, {second.tail(0)}, 1);
-  second.add(Kernel::send, {second.all(0)}, 0, channel_stream(false, true, false), 1);
+  first.add(Kernel::add, {0, 0, 0}, 1);
+  first.add(Kernel::send, {0}, 0, channel_stream(true, false, false), 0);
+  first.add(Kernel::recv, {0}, 1, channel_stream(true, true, true), 1);
+  second.add(Kernel::recv, {0}, 1, channel_stream(false, false, true), 0);
+  second.add(Kernel::add, {0, 0, 0}, 1);
+  second.add(Kernel::send, {0}, 0, channel_stream(false, true, false), 1);
   const uint16_t of_first = first.finish(), of_second = second.finish();
   plan.programs.push_back(repeat(plan, of_first, calls));
   plan.programs.push_back(repeat(plan, of_second, calls));
   return plan;
 }
 
-struct Chain {
-  Seconds period = 0;  ///< from one compute task's start to the next one's
-  Seconds task = 0;    ///< a compute task
-};
-
-/// Runs a plan whose compute tasks form a chain on rank 0; medians over its tasks.
-Chain run_chain(Plan& plan, KernelSet kernels) {
+/// Runs a plan whose compute tasks form a chain on rank 0; seconds of a call, median.
+Seconds seconds_per_call(Plan plan, KernelSet kernels) {
   link(plan);
   CpuOptions options;
   options.kernels = kernels;
@@ -155,15 +139,14 @@ Chain run_chain(Plan& plan, KernelSet kernels) {
   RunOptions run_options;
   run_options.steps = 2;  // the first one warms up
   const RunResult result = run(plan, backend, run_options);
-  std::vector<Seconds> periods, tasks;
+  std::vector<Seconds> periods;
   const Span* before = nullptr;
   for (const Span& span : result.timeline.of_step(1)) {
-    if (span.rank != 0 || static_cast<Stream>(span.stream) != Stream::compute) continue;
-    tasks.push_back(to_seconds(span.end - span.start));
+    if (span.rank != 0 || static_cast<Stream>(span.stream) != Stream::compute || span.op != 0) continue;
     if (before) periods.push_back(to_seconds(span.start - before->start));
     before = &span;
   }
-  return {median(periods), median(tasks)};
+  return median(periods);
 }
 
 }  // namespace
@@ -172,11 +155,11 @@ Seconds measure_task_overhead(KernelSet kernels) {
   constexpr uint32_t kFiller = 1 << 22, kTasks = 800;
   Plan plan = empty_plan({1, 1, 1});
   plan.records.push_back(buffer_record("filler", kFiller * sizeof(float)));
-  plan.records.push_back(buffer_record("small", kTail * sizeof(float)));
+  plan.records.push_back(buffer_record("small", kSmall * sizeof(float)));
   // While the large one is zeroed, the small ones queue up.
   BodyBuilder large(plan, "large", {0}), small(plan, "small", {1});
-  large.add(Kernel::zero, {large.all(0)}, 1);
-  small.add(Kernel::zero, {small.all(0)}, 1);
+  large.add(Kernel::zero, {0}, 1);
+  small.add(Kernel::zero, {0}, 1);
   const uint16_t of_large = large.finish(), of_small = small.finish();
   Program program = repeat(plan, of_small, kTasks);
   program.pools.push_back({0, 1});
@@ -186,20 +169,21 @@ Seconds measure_task_overhead(KernelSet kernels) {
   call.first_arg = 1;
   program.calls.insert(program.calls.begin(), call);
   plan.programs.push_back(program);
-  const Chain chain = run_chain(plan, kernels);
-  return std::max(0.0, chain.period - chain.task);
+  return seconds_per_call(std::move(plan), kernels);
 }
 
-Seconds measure_transfer(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet kernels,
-                         Seconds task_overhead) {
+Seconds measure_transfer(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet kernels) {
   constexpr Bytes kLong = 1 << 20;
   const uint32_t calls = bytes < kLong ? 120 : 24;
-  const bool exchange = kernel == Kernel::send;
-  Plan plan = exchange ? exchange_plan(groups, bytes, calls) : collective_plan(kernel, ranks, groups, bytes, calls);
-  const Chain chain = run_chain(plan, kernels);
-  // There and back again is two transfers and two compute tasks.
-  const Seconds period = exchange ? chain.period / 2 : chain.period;
-  return std::max(1e-9, period - chain.task - task_overhead);
+  const auto difference = [](Seconds with, Seconds without) { return std::max(1e-9, with - without); };
+  if (kernel == Kernel::send) {
+    // There and back again is two transfers and two compute tasks.
+    const Plan compute = collective_plan(Kernel::all_reduce, 2, groups, bytes, calls, false);
+    return difference(seconds_per_call(exchange_plan(groups, bytes, calls), kernels) / 2,
+                      seconds_per_call(compute, kernels));
+  }
+  return difference(seconds_per_call(collective_plan(kernel, ranks, groups, bytes, calls, true), kernels),
+                    seconds_per_call(collective_plan(kernel, ranks, groups, bytes, calls, false), kernels));
 }
 
 }  // namespace pgram

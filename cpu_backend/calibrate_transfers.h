@@ -9,12 +9,13 @@
 
 namespace pgram {
 
-/// What a task costs on its stream beyond the kernel: from the end of one tiny kernel to the start of the next, while
-/// the queue is never empty.
+/// What a tiny task costs on its stream while the queue is never empty: taking it from the queue, and two looks at the
+/// clock.
 Seconds measure_task_overhead(KernelSet);
 
-/// Seconds that a collective (or, for Kernel::send, a transfer to the neighbour) of `bytes` adds between the compute
-/// task before it and the one after it, the waking of the streams included. `groups` groups of `ranks` do it at once.
-Seconds measure_transfer(Kernel, uint32_t ranks, uint32_t groups, Bytes, KernelSet, Seconds task_overhead);
+/// Seconds that a collective (or, for Kernel::send, a transfer to the neighbour) of `bytes` adds to the compute tasks
+/// before and after it: with it less without it. So the waking of the streams is in it, and that what came lies in
+/// another core's cache. `groups` groups of `ranks` do it at once.
+Seconds measure_transfer(Kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet);
 
 }  // namespace pgram
