@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
 
 #include "cli/command.h"
 #include "core/base/errors.h"
+#include "core/base/library.h"
 
 namespace pgram::cli {
 
@@ -13,6 +15,17 @@ CLI::App* add_command(CLI::App& app, const std::string& name, const std::string&
   command->footer("Example:\n  " + example);
   command->callback([&exit_code, run = std::move(run)] { exit_code = run(); });
   return command;
+}
+
+/// CLI11 says only that a command is required; a misspelt one deserves its nearest neighbour.
+static void require_known_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  if (std::find(known.begin(), known.end(), argv[1]) != known.end()) return;
+  const std::string near = nearest_name(argv[1], known);
+  throw InputError(argv[1], "is no command" + (near.empty() ? std::string() : "; did you mean " + near + "?") +
+                                " (pgram --help lists them)");
 }
 
 static int run(int argc, char** argv) {
@@ -31,8 +44,11 @@ static int run(int argc, char** argv) {
   add_run_command(app, exit_code);
   add_compare_command(app, exit_code);
   add_export_command(app, exit_code);
+  add_calibrate_command(app, exit_code);
   add_gui_command(app, exit_code);
+  add_demo_command(app, exit_code);
   try {
+    require_known_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool asked = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);  // --help, --version

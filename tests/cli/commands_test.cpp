@@ -1,0 +1,186 @@
+// The commands as the documentation writes them, on a tiny model.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/plan/plan_file.h"
+#include "core/plan/verify.h"
+#include "core/timeline/timeline.h"
+#include "program.h"
+
+namespace pgram {
+namespace {
+
+using nlohmann::json;
+using test::Folder;
+using test::Outcome;
+using test::run;
+
+constexpr const char* kPlanFlags = "plan --model tiny-llama --cluster this --global-batch 4 --micro-batch 1 --seq 32 ";
+
+std::string some_text() {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "In the beginning was the word number " + std::to_string(i * i) + ".\n";
+  return text;
+}
+
+TEST(Commands, EveryHelpHasAnExample) {
+  const Folder folder;
+  for (const char* command :
+       {"models", "clusters", "plan", "simulate", "layouts", "run", "compare", "calibrate", "export", "gui", "demo"}) {
+    const Outcome help = run(folder, std::string(command) + " --help");
+    EXPECT_EQ(help.code, 0) << command;
+    EXPECT_NE(help.out.find("Example:\n  pgram " + std::string(command)), std::string::npos) << help.out;
+  }
+}
+
+TEST(Commands, ModelsAsJsonHavePublishedCounts) {
+  const Folder folder;
+  const Outcome models = run(folder, "models --json");
+  ASSERT_EQ(models.code, 0) << models.err;
+  std::map<std::string, uint64_t> counts;
+  for (const json& model : json::parse(models.out)) counts[model["name"]] = model["parameters"];
+  EXPECT_EQ(counts.at("llama-3.1-8b"), 8'030'261'248u);
+  EXPECT_EQ(counts.at("llama-3.1-70b"), 70'553'706'496u);
+  EXPECT_EQ(counts.at("gpt2"), 124'439'808u);
+}
+
+TEST(Commands, PlanSimulateRunCompareExport) {
+  const Folder folder;
+  const std::string text = folder.write("text.txt", some_text()), plan = folder / "tiny.json";
+  const std::string sim = folder / "sim.timeline", real = folder / "run.timeline", trace = folder / "run.json";
+  Outcome o = run(folder, kPlanFlags + std::string("--layout tp2.pp2 --out ") + plan);
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_NE(o.out.find("fits"), std::string::npos) << o.out;
+
+  o = run(folder, "simulate " + plan + " --out " + sim + " --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json simulated = json::parse(o.out);
+  EXPECT_EQ(simulated["simulation"]["ranks"], 4);
+  EXPECT_TRUE(simulated["memory"]["fits"]);
+
+  o = run(folder, "run " + plan + " --text " + text + " --steps 3 --out " + real + " --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json measured = json::parse(o.out);
+  ASSERT_EQ(measured["losses"].size(), 3u);
+  // Untrained, every byte is equally likely: ln(256) = 5.545.
+  EXPECT_NEAR(measured["losses"][0].get<double>(), 5.545, 0.3);
+  EXPECT_LT(measured["losses"][2], measured["losses"][0]);
+
+  o = run(folder, "compare " + sim + " " + real + " --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_NO_THROW(static_cast<void>(json::parse(o.out)));
+
+  o = run(folder, "export " + real + " --perfetto " + trace);
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_FALSE(json::parse(test::read_all(trace))["traceEvents"].empty());
+}
+
+TEST(Commands, TenAndTenResumedStepsAreTwenty) {
+  const Folder folder;
+  const std::string text = folder.write("text.txt", some_text()), plan = folder / "p.json",
+                    saved = folder / "w.safetensors";
+  ASSERT_EQ(run(folder, kPlanFlags + std::string("--layout tp2 --out ") + plan).code, 0);
+  const std::string common = "run " + plan + " --text " + text + " --json ";
+  const json whole = json::parse(run(folder, common + "--steps 20").out);
+  ASSERT_EQ(run(folder, common + "--steps 10 --save " + saved).code, 0);
+  const Outcome second = run(folder, common + "--steps 10 --load " + saved);
+  ASSERT_EQ(second.code, 0) << second.err;
+  const json resumed = json::parse(second.out);
+  EXPECT_EQ(resumed["first_step"], 10);
+  for (size_t i = 0; i < 10; ++i) EXPECT_EQ(resumed["losses"][i], whole["losses"][10 + i]) << i;
+}
+
+TEST(Commands, BigClusterFoldsAndSaysWhatDoesNotFit) {
+  const Folder folder;
+  const Outcome o = run(folder,
+                        "simulate --model llama-3.1-405b --cluster dgx-h100:2048 --layout tp8.pp16.dp128 "
+                        "--global-batch 2048 --seq 8192 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json out = json::parse(o.out);
+  EXPECT_EQ(out["simulation"]["ranks"], 16384);
+  EXPECT_LE(out["simulation"]["ranks_simulated"], 128);
+  EXPECT_FALSE(out["memory"]["fits"]);  // without recomputation the activations of 16 micro-batches are too many
+}
+
+TEST(Commands, LayoutsAreRankedAndExplained) {
+  const Folder folder;
+  const Outcome o = run(folder, "layouts llama-3.1-8b --cluster dgx-h100 --global-batch 16 --seq 4096 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json out = json::parse(o.out);
+  double last = 0;
+  for (const json& layout : out["layouts"]) {
+    if (layout.contains("unfit")) continue;
+    EXPECT_GE(layout["step_seconds"].get<double>(), last);
+    last = layout["step_seconds"];
+  }
+  EXPECT_GT(last, 0);
+  EXPECT_FALSE(out["why"].get<std::string>().empty());
+}
+
+/// "0F0 0B0 ..." of a role as its compute stream ran it.
+std::string order_of_stage_ops(const Timeline& timeline, uint32_t rank) {
+  const Program& program = timeline.plan->programs[timeline.plan->role(rank)];
+  std::string order, last;
+  for (const Span& span : timeline.of_step(0)) {
+    if (span.rank != rank || span.stream != static_cast<uint8_t>(Stream::compute)) continue;
+    const SlotOp& slot = program.slot_ops[program.calls[span.call].slot_op];
+    if (slot.kind != SlotKind::F && slot.kind != SlotKind::B) continue;
+    const std::string text = std::to_string(slot.stage) + name_of(slot.kind) + std::to_string(slot.micro_batch);
+    if (text != last) order += (order.empty() ? "" : " ") + text;
+    last = text;
+  }
+  return order;
+}
+
+TEST(OneTruth, BothTimelinesFollowAnEditedFile) {
+  const Folder folder;
+  const std::string text = folder.write("text.txt", some_text()), one = folder / "1f1b.json", g = folder / "gpipe.json";
+  ASSERT_EQ(run(folder, kPlanFlags + std::string("--layout pp2 --out ") + one).code, 0);
+  ASSERT_EQ(run(folder, kPlanFlags + std::string("--layout pp2 --schedule gpipe --out ") + g).code, 0);
+  json edited = json::parse(test::read_all(one));
+  edited["programs"] = json::parse(test::read_all(g))["programs"];  // GPipe's rows for 1F1B's
+  const std::string plan = folder.write("edited.json", edited.dump());
+  ASSERT_EQ(run(folder, "simulate " + plan + " --out " + (folder / "s.timeline")).code, 0);
+  ASSERT_EQ(run(folder, "run " + plan + " --text " + text + " --steps 1 --out " + (folder / "r.timeline")).code, 0);
+  const std::string gpipe = "0F0 0F1 0F2 0F3 0B0 0B1 0B2 0B3";
+  EXPECT_EQ(order_of_stage_ops(read_timeline(folder / "s.timeline"), 0), gpipe);
+  EXPECT_EQ(order_of_stage_ops(read_timeline(folder / "r.timeline"), 0), gpipe);
+  ASSERT_EQ(run(folder, "simulate " + one + " --out " + (folder / "o.timeline")).code, 0);
+  EXPECT_EQ(order_of_stage_ops(read_timeline(folder / "o.timeline"), 0), "0F0 0F1 0B0 0F2 0B1 0F3 0B2 0B3");
+}
+
+TEST(OneTruth, AMissingGradientAllReduceIsRefusedAndTrainsWrong) {
+  const Folder folder;
+  const std::string text = folder.write("text.txt", some_text()), good = folder / "dp2.json";
+  ASSERT_EQ(run(folder, kPlanFlags + std::string("--layout dp2 --out ") + good).code, 0);
+  // Every call of layer 1's bucket goes: the body stays for the other layers.
+  Plan plan = read_plan(good);
+  for (Program& program : plan.programs) {
+    for (size_t c = 0; c < program.calls.size(); ++c) {
+      const Call& call = program.calls[c];
+      if (plan.bodies[call.body].name != "layer.reduce" || call.layer != 1) continue;
+      SlotOp& slot = program.slot_ops[call.slot_op];
+      const uint32_t slot_index = call.slot_op;
+      program.calls.erase(program.calls.begin() + static_cast<ptrdiff_t>(c));
+      --slot.num_calls;
+      for (uint32_t s = slot_index + 1; s < program.slot_ops.size(); ++s) --program.slot_ops[s].first_call;
+      break;
+    }
+  }
+  const std::string bad = folder / "bad.json";
+  write_plan(plan, bad);
+  const Outcome refused = run(folder, "run " + bad + " --text " + text + " --steps 3 --json");
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("before its sum over dp"), std::string::npos) << refused.err;
+  const Outcome wrong = run(folder, "run " + bad + " --no-verify --text " + text + " --steps 3 --json");
+  const Outcome right = run(folder, "run " + good + " --text " + text + " --steps 3 --json");
+  ASSERT_EQ(right.code, 0) << right.err;
+  if (wrong.code != 0) return;  // an event that nobody records any more may stop it: as good
+  const double difference =
+      std::abs(json::parse(wrong.out)["losses"][2].get<double>() - json::parse(right.out)["losses"][2].get<double>());
+  EXPECT_GT(difference, 1e-6 * 5.5);  // the parity test's bound: it would fail
+}
+
+}  // namespace
+}  // namespace pgram
