@@ -88,7 +88,7 @@ void LayoutPanel::fill_lists() {
       const std::string name = entry.name + nodes;
       const uint32_t count = *nodes ? static_cast<uint32_t>(std::stoul(nodes + 1)) : 1;
       cluster_->addItem(
-          QStringLiteral("%1  (%2 GPUs)").arg(QString::fromStdString(name)).arg(count * entry.devices_per_node),
+          QStringLiteral("%1 (%2 GPUs)").arg(QString::fromStdString(name)).arg(count * entry.devices_per_node),
           QString::fromStdString(name));
     }
   }

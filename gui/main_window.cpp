@@ -113,6 +113,9 @@ void MainWindow::show_memory() {
   if (available == 0) return;
   const double share = static_cast<double>(result_->memory_needed) / static_cast<double>(available);
   memory_bar_->setValue(static_cast<int>(100 * std::min(1.0, share) + 0.5));
+  QPalette colours = palette();
+  if (share > 1) colours.setColor(QPalette::Highlight, QColor::fromRgb(view_->scene().theme().limit));
+  memory_bar_->setPalette(colours);
   memory_bar_->setFormat(tr("%1 of %2 per rank")
                              .arg(QString::fromStdString(format_bytes(result_->memory_needed)),
                                   QString::fromStdString(format_bytes(available))));

@@ -50,6 +50,15 @@ QString difference(const Quantity& quantity, double upper, double lower) {
   return QString::fromStdString(format_difference(lower, upper));
 }
 
+/// Timelines of one plan do the same work: where one of them does not know the devices' peak, the other's serves.
+void share_utilisation(Summary& a, Summary& b) {
+  Summary& unknown = a.model_flops_utilisation > 0 ? b : a;
+  const Summary& known = a.model_flops_utilisation > 0 ? a : b;
+  if (unknown.model_flops_utilisation > 0 || unknown.step_time <= 0) return;
+  unknown.model_flops_utilisation =
+      known.model_flops_utilisation * static_cast<double>(known.step_time) / static_cast<double>(unknown.step_time);
+}
+
 }  // namespace
 
 StepTable::StepTable(QWidget* parent) : QTableWidget(static_cast<int>(kQuantities.size()), 4, parent) {
@@ -85,6 +94,7 @@ void StepTable::show_scene(const Scene& scene) {
   for (const int side : {0, 1}) {
     if (scene.timeline(side)) summaries[static_cast<size_t>(side)] = summarise(*scene.timeline(side));
   }
+  if (scene.matcher().matched()) share_utilisation(*summaries[0], *summaries[1]);
   setHorizontalHeaderLabels(
       {QString(), QString::fromStdString(scene.title(0)), QString::fromStdString(scene.title(1)), tr("Diff")});
   for (int row = 0; row < rowCount(); ++row) {

@@ -99,6 +99,15 @@ void TimelineView::paint_pane(QPainter& painter, int pane) const {
     text += QStringLiteral("   ") + QString::fromStdString(format_difference(static_cast<double>(store.duration),
                                                                              static_cast<double>(other->duration)));
   }
+  const std::vector<Row>& rows = scene_.rows();
+  const auto folded =
+      std::count_if(rows.begin(), rows.end(), [](const Row& r) { return r.first_of_rank && r.stands_for > 1; });
+  if (folded > 0) {
+    const auto shown = std::count_if(rows.begin(), rows.end(), [](const Row& r) { return r.first_of_rank; });
+    text += tr("   %1 ranks stand for %2 that behave alike")
+                .arg(shown)
+                .arg(QString::fromStdString(format_count(store.ranks())));
+  }
   painter.setFont(sized(font(), 12));
   painter.drawText(header.adjusted(kGutterWidth, 0, 0, 0), Qt::AlignVCenter, text);
 }
@@ -160,16 +169,25 @@ void TimelineView::paint_row_text(QPainter& painter, int pane, size_t row) const
   if (!track || band.height < 6) return;
   const bool names = band.height >= 12;
   painter.setFont(sized(font(), std::clamp(band.height - 6, 8, 11)));
-  const auto ink_at = [&](double x) {
-    const auto under = scene_.colour_at(side, row, axis_.time_at(x));
-    return colour(under ? text_on(*under) : scene_.theme().text);
+  // text on one colour picks black or white; across several, or on a bubble, it brings a plate to stand on
+  const auto prepare_ink = [&](double middle, double width) {
+    const auto under = [&](double x) { return scene_.colour_at(side, row, axis_.time_at(x)); };
+    const auto at_middle = under(middle);
+    if (at_middle && at_middle == under(middle - width / 2) && at_middle == under(middle + width / 2)) {
+      painter.setPen(colour(text_on(*at_middle)));
+      return;
+    }
+    QColor plate = colour(scene_.theme().row);
+    plate.setAlpha(180);
+    painter.fillRect(QRectF(middle - width / 2 - 2, band.top + 1, width + 4, band.height - 3), plate);
+    painter.setPen(colour(scene_.theme().text));
   };
   const auto draw = [&](Picoseconds start, Picoseconds end, const QString& text, bool cut) {
     const double left = std::max(axis_.left(), axis_.x_of(static_cast<double>(start)));
     const double right = std::min(axis_.left() + axis_.width(), axis_.x_of(static_cast<double>(end)));
     const double room = right - left - 3, needed = painter.fontMetrics().horizontalAdvance(text);
     if (needed > room && !(cut && room >= kNameFrom - 4)) return;
-    painter.setPen(ink_at((left + right) / 2));
+    prepare_ink((left + right) / 2, std::min(needed, room));
     painter.drawText(
         QRectF(left + 2, band.top, room, band.height - 1), Qt::AlignCenter,
         needed > room ? painter.fontMetrics().elidedText(text, Qt::ElideRight, static_cast<int>(room)) : text);
@@ -222,8 +240,7 @@ void TimelineView::paint_gutter(QPainter& painter, int pane) const {
     if (row.first_of_rank && area.top() >= free_from - 2) {
       painter.setFont(sized(font(), std::clamp(band.height - 4, 9, 11)));
       painter.setPen(colour(theme.text));
-      QString text = tr("rank %1").arg(row.rank);
-      if (row.stands_for > 1) text += QStringLiteral(" ×%1").arg(row.stands_for);
+      const QString text = tr("rank %1").arg(row.rank);
       const double height = std::max<double>(band.height - 1, 11);
       painter.drawText(QRectF(area.left(), area.top(), area.width(), height), Qt::AlignVCenter | Qt::AlignLeft, text);
       free_from = area.top() + height;
@@ -323,7 +340,8 @@ void TimelineView::paint_legend(QPainter& painter, QRectF area) const {
     static const std::array<const char*, kCategories> kNames{
         QT_TR_NOOP("forward"), QT_TR_NOOP("backward"), QT_TR_NOOP("optimizer"), QT_TR_NOOP("tensor"),
         QT_TR_NOOP("data"),    QT_TR_NOOP("pipeline"), QT_TR_NOOP("other")};
-    if (right < area.left() + 180) break;  // the pane's title stands there
+    if (right < area.left() + (scene_.rows().empty() || scene_.rows()[0].stands_for == 1 ? 180 : 380))
+      break;  // the pane's title stands there
     entry(tr(kNames[static_cast<size_t>(category)]), solid(theme.kind[static_cast<size_t>(category)]));
   }
 }
@@ -367,7 +385,7 @@ void TimelineView::paint_memory(QPainter& painter) const {
   if (limit_fits) {
     painter.setPen(QPen(colour(theme.limit), 1, Qt::DashLine));
     painter.drawLine(QPointF(axis_.left(), y_of(limit)), QPointF(axis_.left() + axis_.width(), y_of(limit)));
-    if (y_of(static_cast<double>(highest)) - y_of(limit) > 14) {
+    if (std::abs(y_of(static_cast<double>(highest)) - y_of(limit)) > 14) {
       label(limit, tr("limit %1").arg(QString::fromStdString(format_bytes(memory_limit_))), theme.limit);
     }
   }
