@@ -184,11 +184,12 @@ class Calibration {
     return jobs;
   }
 
-  /// As the program's calls find their memory: as many slots as the pools have; what is used once in a step (the
-  /// optimizer's records) has left the caches since.
+  /// As the program's calls find their memory: as many slots as the pools have, and between two uses of a slot the rest
+  /// of the step's memory was touched. (The optimizer's state is touched once a step, by bodies that run once a step.)
   static BodyCase case_of(const Plan& plan, uint16_t body) {
     BodyCase item{&plan, body, {}, 0};
-    for (uint16_t record : plan.bodies[body].formals) {
+    const std::vector<uint16_t>& formals = plan.bodies[body].formals;
+    for (uint16_t record : formals) {
       uint32_t most = 1;
       for (const Program& program : plan.programs) {
         for (const Pool& pool : program.pools)
@@ -197,17 +198,25 @@ class Calibration {
       const Bytes bytes = std::max<Bytes>(1, plan.records[record].bytes);
       item.slots.push_back(static_cast<uint32_t>(std::clamp<Bytes>(kMostSlotBytes / bytes, 1, most)));
     }
-    for (uint32_t role = 0; role < plan.programs.size(); ++role) {
-      std::set<uint32_t> arguments;
-      uint32_t calls = 0;
-      for (const Call& call : plan.programs[role].calls) {
-        if (call.body != body) continue;
-        ++calls;
-        arguments.insert(plan.programs[role].args[call.first_arg].bits & 0x3fffffff);
+    const bool optimizes = plan.bodies[body].category == Category::optimizer;
+    for (const Program& program : plan.programs) {
+      const auto calls = [&](const Call& call) { return call.body == body; };
+      if (std::none_of(program.calls.begin(), program.calls.end(), calls)) continue;
+      Bytes rest = 0;
+      for (const Pool& pool : program.pools) {
+        const Record& record = plan.records[pool.record];
+        if (std::find(formals.begin(), formals.end(), pool.record) != formals.end()) continue;
+        if (record.kind != RecordKind::optimizer || optimizes) rest += pool.slots * record.bytes;
       }
-      if (calls > 0 && calls == arguments.size() && plan.bodies[body].formals.size() > 0)
-        item.flushed = std::max(item.flushed, std::min(kMostFlushedBytes, plan.memory_bytes(role)));
+      item.flushed = std::max(item.flushed, std::min(kMostFlushedBytes, rest));
     }
+    // The slots of the weights take turns; the rest is touched once in a round.
+    uint32_t turns = 1;
+    for (size_t f = 0; f < formals.size(); ++f) {
+      const RecordKind kind = plan.records[formals[f]].kind;
+      if (kind == RecordKind::parameter || kind == RecordKind::gradient) turns = std::max(turns, item.slots[f]);
+    }
+    item.flushed /= turns;
     return item;
   }
 
@@ -235,6 +244,9 @@ class Calibration {
         const GridCase& item = level[grid_next_ % level.size()];
         report(std::string(name_of(item.kernel)));
         const Plan plan = grid_plan(item);
+        // A plan's body measured the shape among its neighbours: nearer to the truth.
+        if (kernel_samples_.contains({item.kernel, kernel_shape(plan, plan.bodies[0], plan.bodies[0].ops[0]), team}))
+          continue;
         Bytes bytes = 0;
         for (const Record& record : plan.records) bytes += record.bytes;
         const uint32_t slots =

@@ -28,6 +28,12 @@ uint32_t vocabulary_of(const Plan& plan) {
   return vocabulary ? vocabulary : 256;
 }
 
+/// Brings memory into the caches, and drives out what was there.
+void touch(std::vector<std::byte>& memory) {
+  constexpr size_t kLine = 64;
+  for (size_t i = 0; i < memory.size(); i += kLine) memory[i] ^= std::byte{1};
+}
+
 }  // namespace
 
 Seconds median(std::vector<Seconds> values) {
@@ -224,7 +230,7 @@ std::vector<std::vector<Seconds>> measure_body(Crew& crew, const BodyCase& item,
     const Seconds end = now() + seconds;
     for (int passes = 0; !over && !(stop.stop_requested() && passes > 0); ++passes) {
       if (passes >= kFewestPasses && now() >= end) break;
-      if (!other.empty()) std::memset(other.data(), passes, other.size());
+      touch(other);
       const std::vector<Seconds>& times = bench->pass();
       for (size_t op = 0; op < own.size(); ++op) own[op].push_back(times[op]);
     }
