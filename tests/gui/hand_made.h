@@ -31,11 +31,14 @@ inline std::shared_ptr<Plan> make_plan_by_hand(uint32_t tp = 1) {
   plan->records[0].lay_out();
   plan->comms.push_back({"forward", kPp, true, 0, 1, {}, Stream::misc});
   const Stream sends = channel_stream(true, false, false), receives = channel_stream(true, false, true);
-  const Op product = make_op(Kernel::matmul, Stream::compute), gradient = make_op(Kernel::matmul_dx, Stream::compute);
+  Op product = make_op(Kernel::matmul, Stream::compute), gradient = make_op(Kernel::matmul_dx, Stream::compute);
+  product.num_operands = gradient.num_operands = 3;
+  product.num_writes = gradient.num_writes = 1;
+  const std::vector<Operand> same(3);
   Op send = make_op(Kernel::send, sends, 0), receive = make_op(Kernel::recv, receives, 0);
   send.num_operands = receive.num_operands = receive.num_writes = 1;  // the edge
-  plan->bodies.push_back({"layer.f", Category::forward, {}, {product, product}, {}, {}});
-  plan->bodies.push_back({"layer.b", Category::backward, {}, {gradient, gradient}, {}, {}});
+  plan->bodies.push_back({"layer.f", Category::forward, {0}, {product, product}, same, {}});
+  plan->bodies.push_back({"layer.b", Category::backward, {0}, {gradient, gradient}, same, {}});
   plan->bodies.push_back({"send", Category::pipeline_comm, {0}, {send}, {Operand{}}, {}});
   plan->bodies.push_back({"receive", Category::pipeline_comm, {0}, {receive}, {Operand{}}, {}});
   for (uint16_t role = 0; role < 2; ++role) {
