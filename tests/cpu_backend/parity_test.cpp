@@ -6,6 +6,7 @@
 #include <iterator>
 #include <set>
 
+#include "core/plan/verify.h"
 #include "tests/cpu_backend/training.h"
 
 namespace pgram::testing {
@@ -218,12 +219,14 @@ TEST_F(PlantedDefect, TiedGradientNotSummed) {
   Plan plan = tiny_plan(tiny_gpt2(), "pp2");
   silence(plan, "embedding.tied", Kernel::all_reduce, Stream::misc);
   silence(plan, "head.tied", Kernel::all_reduce, Stream::misc);
+  EXPECT_NE(verify(plan), "");
   EXPECT_TRUE(any_starts_with(difference_of(tiny_gpt2(), plan, Optimizer::adamw), "gradient embedding.wte"));
 }
 
 TEST_F(PlantedDefect, GradientAllReduceMissing) {
   Plan plan = tiny_plan(tiny_llama(), "dp2");
   silence(plan, "layer.reduce", Kernel::all_reduce, Stream::data);
+  EXPECT_NE(verify(plan), "");  // who runs it nevertheless gets wrong gradients
   EXPECT_TRUE(any_starts_with(difference_of(tiny_llama(), plan, Optimizer::sgd), "gradient layer.0.wq"));
 }
 

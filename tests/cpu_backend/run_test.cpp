@@ -53,6 +53,20 @@ TEST(PlainRun, MissingReceiveEndsTheRun) {
   EXPECT_THROW(train(plan, tiny_options(1), options), RunError);
 }
 
+/// One rank of two cannot have its arenas: 2^50 bytes for the head.
+TEST(PlainRun, ArenasThatDoNotFitEndTheRun) {
+  Plan plan = tiny_plan(tiny_llama(), "pp2");
+  for (Record& record : plan.records) {
+    if (record.name == "head.parameters") record.bytes = uint64_t{1} << 50;
+  }
+  try {
+    train(plan, tiny_options(1), plain());
+    FAIL() << "the machine holds more than expected";
+  } catch (const RunError& error) {
+    EXPECT_EQ(std::string(error.what()).rfind("rank 1: no memory for ", 0), 0u) << error.what();
+  }
+}
+
 TEST(PlainRun, CallersExceptionEndsTheRun) {
   const Plan plan = tiny_plan(tiny_llama(), "tp2");
   RunOptions options = tiny_options(5);
