@@ -212,6 +212,7 @@ class MainWindowTest : public QObject {
   }
 
   void looksAsStored() {
+    if (!testing::draws_like_the_references()) QSKIP("pictures are stored for Debian 12's Qt and fonts");
     MainWindow window;
     window.resize(1200, 760);
     window.open_files(write_pair());

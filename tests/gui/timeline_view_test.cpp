@@ -189,6 +189,7 @@ class TimelineViewTest : public QObject {
     QTest::newRow("view-dark-difference") << true << true;
   }
   void looksAsStored() {
+    if (!testing::draws_like_the_references()) QSKIP("pictures are stored for Debian 12's Qt and fonts");
     QFETCH(bool, dark);
     QFETCH(bool, difference);
     TimelineView view;
