@@ -182,7 +182,7 @@ std::string timeline_rows(const Timeline& timeline, Picoseconds longest, double 
     const Body& body = plan.bodies[program.calls[span.call].body];
     const Op& op = body.ops[span.op];
     const bool comm = is_communication(op.kernel);
-    const Picoseconds start = span.start + (comm ? static_cast<Picoseconds>(span.wait_ns) * 1000 : 0);
+    const Picoseconds start = span.start + (comm ? span.wait() : 0);
     const double x = kLeft + static_cast<double>(start - begin) * scale,
                  w = static_cast<double>(span.end - start) * scale;
     const double y = rows_top + span.rank * kRow;

@@ -211,7 +211,7 @@ Span CpuRank::execute(const Launch& launch) {
   span.start = shared_.now();
   if (is_communication(launch.op->kernel)) {
     const Picoseconds last = communicate(launch, span.start);
-    span.wait_ns = static_cast<uint32_t>(std::min<Picoseconds>((last - span.start) / 1000, UINT32_MAX));
+    span.set_wait(last - span.start);
   } else if (launch.op->kernel != Kernel::opaque) {
     shared_.kernels_running.fetch_add(1, std::memory_order_relaxed);
     struct Leave {

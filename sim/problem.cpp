@@ -1,7 +1,6 @@
 #include "sim/problem.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace pgram::sim {
 
@@ -18,15 +17,12 @@ std::string deadlock_text(const Plan& plan, const std::vector<Stuck>& stuck) {
 
 Span make_span(const Instance& instance, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival,
                Picoseconds start, Picoseconds end) {
-  constexpr Picoseconds kPerNanosecond = 1000;
-  const Picoseconds wait =
-      std::min<Picoseconds>((start - arrival) / kPerNanosecond, std::numeric_limits<uint32_t>::max());
   Span span;
   span.rank = instance.rank;
   span.call = call;
   span.op = op;
   span.stream = stream;
-  span.wait_ns = static_cast<uint32_t>(wait);
+  span.set_wait(start - arrival);
   span.start = arrival;
   span.end = end;
   return span;

@@ -58,7 +58,7 @@ class Side {
     const Span& span = spans_[at];
     const Picoseconds time = span.end - span.start;
     if (!is_communication(lookup_.op(span).kernel)) return time;
-    return std::max<Picoseconds>(0, time - Picoseconds{span.wait_ns} * 1000);
+    return std::max<Picoseconds>(0, time - span.wait());
   }
 
   std::vector<uint32_t> unmatched() const {

@@ -126,7 +126,7 @@ class TraceWriter {
                        ",\"category\":" + category + ",\"layer\":" + std::to_string(call.layer) +
                        ",\"micro_batch\":" + std::to_string(call.micro_batch) +
                        ",\"flops\":" + std::to_string(op.flops) + ",\"bytes\":" + std::to_string(op.bytes);
-    if (is_communication(op.kernel)) json += ",\"wait_us\":" + microseconds(Picoseconds{span.wait_ns} * kNanosecond);
+    if (is_communication(op.kernel)) json += ",\"wait_us\":" + microseconds(span.wait());
     event(json + "}}");
   }
 

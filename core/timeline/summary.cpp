@@ -55,7 +55,8 @@ RankSummary summarise_rank(const TaskLookup& lookup, const Step& step, std::span
   for (const Span& span : spans) {
     const Category category = lookup.category(span);
     summary.time[static_cast<size_t>(category)] += span.end - span.start;
-    const Stretch inside{std::max(span.start, step.start), std::min(span.end, step.end)};
+    // Waiting for another member is idleness with another cause: it is not what the communication cost.
+    const Stretch inside{std::max(span.start + span.wait(), step.start), std::min(span.end, step.end)};
     if (inside.first >= inside.second) continue;
     if (span.stream == static_cast<uint8_t>(Stream::compute))
       computing.push_back(inside);

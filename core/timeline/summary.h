@@ -13,7 +13,7 @@ struct RankSummary {
   Picoseconds busy = 0;       ///< compute stream busy
   Picoseconds idle = 0;       ///< makespan - busy
   Picoseconds span_idle = 0;  ///< (end of last - start of first op on the compute stream) - busy
-  /// Communication during which this rank's compute stream did nothing, by category.
+  /// Communication (without its waiting) during which this rank's compute stream did nothing, by category.
   std::array<Picoseconds, kCategories> exposed{};
   std::array<Picoseconds, kCategories> time{};  ///< total span time by category
   Bytes peak_memory = 0;

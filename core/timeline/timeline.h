@@ -1,5 +1,6 @@
 // Timeline: what happened or what would happen. Spans per rank and stream, counters; each span names its Task.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,9 +17,18 @@ struct Span {
   uint32_t rank = 0, call = 0;
   uint16_t op = 0;
   uint8_t stream = 0;
-  uint8_t flags = 0;
-  uint32_t wait_ns = 0;  ///< communication: how much of the span was waiting for other members
+  uint8_t wait_high = 0;  ///< bits 32 to 39 of the waiting in nanoseconds
+  uint32_t wait_low = 0;
   Picoseconds start = 0, end = 0;
+
+  /// Communication: how much of the span, from its start, was waiting for other members (in whole nanoseconds).
+  Picoseconds wait() const { return static_cast<Picoseconds>(uint64_t{wait_high} << 32 | wait_low) * 1000; }
+  void set_wait(Picoseconds time) {
+    const uint64_t ns =
+        std::min<uint64_t>(static_cast<uint64_t>(std::max<Picoseconds>(time, 0)) / 1000, (uint64_t{1} << 40) - 1);
+    wait_high = static_cast<uint8_t>(ns >> 32);
+    wait_low = static_cast<uint32_t>(ns);
+  }
   bool operator==(const Span&) const = default;
 };
 static_assert(sizeof(Span) == 32);
@@ -53,7 +63,9 @@ struct Timeline {
   std::vector<CounterSample> counters;
   std::shared_ptr<const void> storage;
 
-  std::span<const Span> of_step(size_t step) const { return spans.subspan(steps[step].first_span, steps[step].num_spans); }
+  std::span<const Span> of_step(size_t step) const {
+    return spans.subspan(steps[step].first_span, steps[step].num_spans);
+  }
   uint32_t representative_of(uint32_t rank) const { return representative.empty() ? rank : representative[rank]; }
   /// The step whose duration is the median (lower one of two); the only one for a simulation.
   size_t median_step() const;

@@ -28,7 +28,7 @@ uint8_t difference_class(double relative, double limit) {
 }
 
 Picoseconds own_time(const Span& span) {
-  return std::max<Picoseconds>(0, span.end - span.start - Picoseconds{span.wait_ns} * 1000);
+  return std::max<Picoseconds>(0, span.end - span.start - span.wait());
 }
 
 Matcher::Matcher(const TrackStore* upper, const TrackStore* lower) : stores_{upper, lower} {

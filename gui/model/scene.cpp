@@ -157,7 +157,7 @@ std::vector<Detail> describe(const Scene& scene, const Spot& spot) {
       row("Duration", [&](const Spot& s) { return format_time(scene.span(s).end - scene.span(s).start); }));
   if (is_communication(op.kernel)) {
     details.push_back(
-        row("Waiting", [&](const Spot& s) { return format_time(Picoseconds{scene.span(s).wait_ns} * 1000); }));
+        row("Waiting", [&](const Spot& s) { return format_time(scene.span(s).wait()); }));
   }
   const auto rate = [&](const Spot& s) {
     const double seconds = to_seconds(own_time(scene.span(s)));

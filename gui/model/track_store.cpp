@@ -62,7 +62,7 @@ void add_span(const Plan& plan, Track& track, const Span& span, uint32_t index, 
   const Op& op = body.ops[span.op];
   const Category category = category_of(body, op);
   const Picoseconds start = span.start - origin, end = span.end - origin;
-  const Picoseconds waited = std::min<Picoseconds>(end - start, Picoseconds{span.wait_ns} * 1000);
+  const Picoseconds waited = std::min<Picoseconds>(end - start, span.wait());
   if (is_communication(op.kernel) && waited > 0) add_piece(track, start, start + waited, index, kWaitingClass);
   if (!is_communication(op.kernel) || waited < end - start || waited == 0) {
     add_piece(track, start + (is_communication(op.kernel) ? waited : 0), end, index, static_cast<uint8_t>(category));

@@ -84,7 +84,7 @@ inline std::shared_ptr<Timeline> make_timeline_by_hand(std::shared_ptr<const Pla
       span.call = call;
       span.op = op;
       span.stream = static_cast<uint8_t>(body.ops[op].stream);
-      span.wait_ns = static_cast<uint32_t>(wait_ms * scale * 1e6);
+      span.set_wait(static_cast<Picoseconds>(wait_ms * scale * 1e9));
       span.start = at(from + op * share);
       span.end = at(from + (op + 1) * share);
       spans.push_back(span);

@@ -94,7 +94,7 @@ inline Span make_span(uint32_t rank, uint32_t call, uint16_t op, Stream stream, 
   span.call = call;
   span.op = op;
   span.stream = static_cast<uint8_t>(stream);
-  span.wait_ns = wait_ns;
+  span.set_wait(Picoseconds{wait_ns} * 1000);
   span.start = start * kUnit;
   span.end = end * kUnit;
   return span;
