@@ -80,9 +80,11 @@ class Calibration {
   Seconds left() const { return options_.seconds_budget - (clock() - start_); }
   /// Budget used so far.
   double used() const { return (clock() - start_) / options_.seconds_budget; }
+  /// On a machine that others use, what is needed is left out too at some time.
+  bool overdue() const { return clock() - start_ > std::max(20.0, 3 * options_.seconds_budget); }
   bool stopped() const { return options_.stop.stop_requested(); }
   void report(const std::string& what) const {
-    if (options_.progress) options_.progress(std::min(1.0, used()), what);
+    if (options_.progress) options_.progress(std::min(0.99, used()), what);
   }
 
   // --- single figures
@@ -117,12 +119,12 @@ class Calibration {
       for (uint32_t ranks = 2; ranks <= std::max(2u, cores_); ranks *= 2) {
         for (Kernel kernel : {Kernel::all_reduce, Kernel::all_gather, Kernel::reduce_scatter, Kernel::send}) {
           if (kernel == Kernel::send && ranks > 2) continue;
-          const bool needed = round == 0 && i < kAlways;
+          const bool needed = round == 0 && i < kAlways && !overdue();
           if (stopped() || (!needed && used() > 0.3 * end + 0.7 * (end - 1.0 / kRounds))) return;
           report(std::string(name_of(kernel)) + " of " + format_bytes(kSizes[i]));
           const uint32_t groups = std::max(1u, cores_ / ranks);
           transfer_samples_[{kernel, ranks, groups, kSizes[i]}].push_back(
-              measure_transfer(kernel, ranks, groups, kSizes[i], options_.kernels));
+              measure_transfer(kernel, ranks, groups, kSizes[i], options_.kernels, options_.seconds_budget / 200));
         }
       }
     }
@@ -185,7 +187,7 @@ class Calibration {
   }
 
   /// As the program's calls find their memory: as many slots as the pools have, and between two uses of a slot the rest
-  /// of the step's memory was touched. (The optimizer's state is touched once a step, by bodies that run once a step.)
+  /// of the step's memory was touched.
   static BodyCase case_of(const Plan& plan, uint16_t body) {
     BodyCase item{&plan, body, {}, 0};
     const std::vector<uint16_t>& formals = plan.bodies[body].formals;
@@ -198,26 +200,37 @@ class Calibration {
       const Bytes bytes = std::max<Bytes>(1, plan.records[record].bytes);
       item.slots.push_back(static_cast<uint32_t>(std::clamp<Bytes>(kMostSlotBytes / bytes, 1, most)));
     }
-    const bool optimizes = plan.bodies[body].category == Category::optimizer;
     for (const Program& program : plan.programs) {
-      const auto calls = [&](const Call& call) { return call.body == body; };
-      if (std::none_of(program.calls.begin(), program.calls.end(), calls)) continue;
+      std::set<uint32_t> first_slots;
+      size_t calls = 0;
+      for (const Call& call : program.calls) {
+        if (call.body != body || formals.empty()) continue;
+        ++calls;
+        first_slots.insert(program.args[call.first_arg].slot());
+      }
+      if (calls == 0) continue;
+      const bool once = calls == first_slots.size();
       Bytes rest = 0;
       for (const Pool& pool : program.pools) {
         const Record& record = plan.records[pool.record];
-        if (std::find(formals.begin(), formals.end(), pool.record) != formals.end()) continue;
-        if (record.kind != RecordKind::optimizer || optimizes) rest += pool.slots * record.bytes;
+        const bool own = std::find(formals.begin(), formals.end(), pool.record) != formals.end();
+        if (once || (!own && record.kind != RecordKind::optimizer)) rest += pool.slots * record.bytes;
       }
-      item.flushed = std::max(item.flushed, std::min(kMostFlushedBytes, rest));
+      // What is used again and again takes turns with the body's own slots; a round of them sees the rest once.
+      item.flushed = std::max(item.flushed, std::min(kMostFlushedBytes, rest) / (once ? 1 : turns(plan, item)));
     }
-    // The slots of the weights take turns; the rest is touched once in a round.
+    return item;
+  }
+
+  /// Slots of the weights or gradients that a body goes through.
+  static uint32_t turns(const Plan& plan, const BodyCase& item) {
     uint32_t turns = 1;
+    const std::vector<uint16_t>& formals = plan.bodies[item.body].formals;
     for (size_t f = 0; f < formals.size(); ++f) {
       const RecordKind kind = plan.records[formals[f]].kind;
       if (kind == RecordKind::parameter || kind == RecordKind::gradient) turns = std::max(turns, item.slots[f]);
     }
-    item.flushed /= turns;
-    return item;
+    return turns;
   }
 
   void bodies(int round, double end) {
@@ -225,7 +238,7 @@ class Calibration {
     for (size_t i = 0; i < all.size() && !stopped(); ++i) {
       const auto& [item, team] = all[i];
       const Seconds share = (end - used()) * options_.seconds_budget / static_cast<double>(all.size() - i);
-      if (round > 0 && share <= 0) return;
+      if (share <= 0 && (round > 0 || overdue())) return;
       report("body " + item.plan->bodies[item.body].name);
       measure(item, team, std::clamp(share, kShortest, 1.0));
     }
@@ -239,7 +252,7 @@ class Calibration {
       const std::vector<GridCase>& level = grid_[grid_level_];
       for (; grid_next_ < level.size() * all_teams.size(); ++grid_next_) {
         const Team team = all_teams[grid_next_ / level.size()];
-        const bool needed = grid_next_ < level.size() && grid_level_ == 0;
+        const bool needed = grid_next_ < level.size() && grid_level_ == 0 && !overdue();
         if (stopped() || (!needed && used() > end)) return;
         const GridCase& item = level[grid_next_ % level.size()];
         report(std::string(name_of(item.kernel)));

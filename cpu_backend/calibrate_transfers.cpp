@@ -172,18 +172,21 @@ Seconds measure_task_overhead(KernelSet kernels) {
   return seconds_per_call(std::move(plan), kernels);
 }
 
-Seconds measure_transfer(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet kernels) {
-  constexpr Bytes kLong = 1 << 20;
-  const uint32_t calls = bytes < kLong ? 120 : 24;
-  const auto difference = [](Seconds with, Seconds without) { return std::max(1e-9, with - without); };
-  if (kernel == Kernel::send) {
-    // There and back again is two transfers and two compute tasks.
-    const Plan compute = collective_plan(Kernel::all_reduce, 2, groups, bytes, calls, false);
-    return difference(seconds_per_call(exchange_plan(groups, bytes, calls), kernels) / 2,
-                      seconds_per_call(compute, kernels));
-  }
-  return difference(seconds_per_call(collective_plan(kernel, ranks, groups, bytes, calls, true), kernels),
-                    seconds_per_call(collective_plan(kernel, ranks, groups, bytes, calls, false), kernels));
+Seconds measure_transfer(Kernel kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet kernels,
+                         Seconds seconds) {
+  constexpr uint32_t kFewest = 8, kMost = 120;
+  const bool exchanges = kernel == Kernel::send;
+  const auto with = [&](uint32_t calls) {
+    return seconds_per_call(
+        exchanges ? exchange_plan(groups, bytes, calls) : collective_plan(kernel, ranks, groups, bytes, calls, true),
+        kernels);
+  };
+  const uint32_t calls = static_cast<uint32_t>(std::clamp<double>(seconds / with(kFewest) / 4, kFewest, kMost));
+  const Seconds compute = seconds_per_call(
+      collective_plan(exchanges ? Kernel::all_reduce : kernel, ranks, groups, bytes, calls, false), kernels);
+  // There and back again is two transfers and two compute tasks.
+  const Seconds whole = exchanges ? with(calls) / 2 : with(calls);
+  return std::max(1e-9, whole - compute);
 }
 
 }  // namespace pgram

@@ -15,7 +15,7 @@ Seconds measure_task_overhead(KernelSet);
 
 /// Seconds that a collective (or, for Kernel::send, a transfer to the neighbour) of `bytes` adds to the compute tasks
 /// before and after it: with it less without it. So the waking of the streams is in it, and that what came lies in
-/// another core's cache. `groups` groups of `ranks` do it at once.
-Seconds measure_transfer(Kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet);
+/// another core's cache. `groups` groups of `ranks` do it at once. Takes about `seconds`, but a few calls at least.
+Seconds measure_transfer(Kernel, uint32_t ranks, uint32_t groups, Bytes bytes, KernelSet, Seconds seconds);
 
 }  // namespace pgram

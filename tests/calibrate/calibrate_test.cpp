@@ -1,0 +1,158 @@
+// Calibration with a tiny budget: what must be in the device file however short the time. No durations are asserted,
+// only their order where it is beyond doubt.
+#include "cpu_backend/calibrate.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "core/cost/cost.h"
+#include "core/layout/layout.h"
+#include "core/planner/planner.h"
+#include "cpu_backend/calibrate_grid.h"
+#include "sim/simulate.h"
+
+namespace pgram {
+namespace {
+
+Model tiny_model() {
+  Model m;
+  m.name = "test-llama";
+  m.kind = "llama";
+  m.layers = 2, m.hidden = 32, m.heads = 4, m.kv_heads = 2, m.head_dim = 8, m.ffn = 48, m.vocabulary = 61;
+  m.max_positions = 64;
+  m.rotary_dims = 8;
+  return m;
+}
+
+Plan tiny_plan(const std::string& layout) {
+  Workload w;
+  w.global_batch = 4;
+  w.sequence = 16;
+  return make_plan(tiny_model(), parse_layout(layout), w);
+}
+
+CalibrateOptions tiny_options(const Plan& plan) {
+  CalibrateOptions options;
+  options.seconds_budget = 0.2;
+  options.plans = {&plan};
+  return options;
+}
+
+/// Shared by the tests that look at one result.
+const Device& calibrated() {
+  static const Plan plan = tiny_plan("tp2.pp2");
+  static const Device device = calibrate_cpu(tiny_options(plan));
+  return device;
+}
+
+TEST(Calibrate, MeasuresEveryKernelOfThePlanInItsShape) {
+  const Plan plan = tiny_plan("tp2.pp2");
+  const SimulationResult result = simulate(plan, [] {
+    Cluster cluster = this_machine(4);
+    cluster.device = calibrated();
+    return cluster;
+  }());
+  EXPECT_EQ(result.error, "");
+  EXPECT_GT(result.makespan, 0);
+  EXPECT_GT(result.provenance[static_cast<size_t>(Provenance::measured)], 0u);
+  EXPECT_EQ(result.provenance[static_cast<size_t>(Provenance::interpolated)], 0u);
+  EXPECT_EQ(result.provenance[static_cast<size_t>(Provenance::roofline)], 0u);
+}
+
+TEST(Calibrate, KnowsEveryKernelAndTransfer) {
+  std::set<std::string> kernels, transfers;
+  for (const MeasuredKernel& kernel : calibrated().kernels) {
+    EXPECT_GT(kernel.seconds, 0) << kernel.kernel;
+    kernels.insert(kernel.kernel);
+  }
+  for (const MeasuredTransfer& transfer : calibrated().transfers) {
+    EXPECT_GT(transfer.seconds, 0) << transfer.operation;
+    transfers.insert(transfer.operation);
+  }
+  for (int k = 0; k < kKernels; ++k) {
+    const Kernel kernel = static_cast<Kernel>(k);
+    if (is_communication(kernel) || kernel == Kernel::opaque) continue;
+    EXPECT_TRUE(kernels.contains(std::string(name_of(kernel)))) << name_of(kernel);
+  }
+  EXPECT_EQ(transfers, (std::set<std::string>{"all_reduce", "all_gather", "reduce_scatter", "send"}));
+}
+
+TEST(Calibrate, DeviceFileGivesItBack) {
+  const std::string path = (std::filesystem::temp_directory_path() / "pgram_calibrate_test.yaml").string();
+  write_device(calibrated(), path);
+  const Device read = read_device(path);
+  std::filesystem::remove(path);
+  ASSERT_EQ(read.kernels.size(), calibrated().kernels.size());
+  ASSERT_EQ(read.transfers.size(), calibrated().transfers.size());
+  EXPECT_TRUE(read.is_cpu);
+  EXPECT_EQ(read.fp32_flops_per_second, calibrated().fp32_flops_per_second);
+  EXPECT_EQ(read.launch_seconds, calibrated().launch_seconds);
+  // The file lists teams of several threads behind the single ones.
+  const auto find = [&](const MeasuredKernel& k) {
+    return std::any_of(read.kernels.begin(), read.kernels.end(), [&](const MeasuredKernel& r) {
+      return r.kernel == k.kernel && r.shape == k.shape && r.busy == k.busy && r.threads == k.threads &&
+             r.seconds == k.seconds;
+    });
+  };
+  for (const MeasuredKernel& kernel : calibrated().kernels) EXPECT_TRUE(find(kernel)) << kernel.kernel;
+}
+
+/// 512 x 512 x 512 is 64 times the work of 128 x 128 x 128; 8 times as long is beyond any doubt about noise.
+TEST(Calibrate, LargerProductsTakeLonger) {
+  const auto seconds = [](uint64_t size) {
+    Seconds least = 0;
+    for (const MeasuredKernel& kernel : calibrated().kernels) {
+      if (kernel.kernel != "matmul" || kernel.threads != 1 || kernel.shape != std::array<uint64_t, 4>{size, size, size})
+        continue;
+      if (least == 0 || kernel.seconds < least) least = kernel.seconds;
+    }
+    return least;
+  };
+  ASSERT_GT(seconds(128), 0);
+  EXPECT_GT(seconds(512), 8 * seconds(128));
+}
+
+TEST(Calibrate, StopKeepsWhatWasFound) {
+  const Plan plan = tiny_plan("tp2");
+  std::stop_source source;
+  CalibrateOptions options;
+  options.seconds_budget = 5;
+  options.plans = {&plan};
+  options.stop = source.get_token();
+  double last = 0;
+  options.progress = [&](double fraction, const std::string& what) {
+    EXPECT_GE(fraction, last);
+    last = fraction;
+    if (what.starts_with("body")) source.request_stop();
+  };
+  const Device device = calibrate_cpu(options);
+  EXPECT_FALSE(device.kernels.empty());
+  EXPECT_FALSE(device.transfers.empty());
+  EXPECT_NE(device.source.find("stopped early"), std::string::npos);
+}
+
+/// Every case of the grid is a plan whose one op has the kernel's operands: its shape is the table's key.
+TEST(CalibrationGrid, CoversEveryComputeKernelAtTheCoarsestLevel) {
+  const auto grid = calibration_grid();
+  ASSERT_GE(grid.size(), 2u);
+  std::set<Kernel> kernels;
+  std::set<std::pair<Kernel, std::array<uint64_t, 4>>> shapes;
+  for (const auto& level : grid) {
+    for (const GridCase& item : level) {
+      const Plan plan = grid_plan(item);
+      ASSERT_EQ(plan.bodies.size(), 1u);
+      const Op& op = plan.bodies[0].ops[0];
+      EXPECT_EQ(op.kernel, item.kernel);
+      if (&level == &grid[0]) kernels.insert(op.kernel);
+      shapes.insert({op.kernel, kernel_shape(plan, plan.bodies[0], op)});
+    }
+  }
+  EXPECT_EQ(kernels.size(), static_cast<size_t>(Kernel::opaque));  // all before it
+  EXPECT_GT(shapes.size(), 5 * kernels.size());
+}
+
+}  // namespace
+}  // namespace pgram
