@@ -92,10 +92,11 @@ int run(const Flags& flags) {
   }
   std::printf("%s", summary_to_text(result.timeline, summary).c_str());
   std::printf("%s", memory_to_text(plan, cluster).c_str());
-  std::printf(
-      "%s of %s ranks simulated (the others behave alike), %s tasks; plan and verify %.3g ms, simulate %.3g ms\n",
-      format_count(result.classes).c_str(), format_count(plan.mesh.ranks()).c_str(), format_count(result.tasks).c_str(),
-      ms(begin, planned), ms(planned, simulated));
+  const bool folded = result.classes < plan.mesh.ranks();
+  std::printf("%s of %s ranks simulated%s, %s tasks; plan and verify %.3g ms, simulate %.3g ms\n",
+              format_count(result.classes).c_str(), format_count(plan.mesh.ranks()).c_str(),
+              folded ? " (the others behave alike)" : "", format_count(result.tasks).c_str(), ms(begin, planned),
+              ms(planned, simulated));
   std::printf("durations of compute tasks:");
   for (int p = 0; p < kProvenances; ++p) {
     std::printf("%s %s %s", p ? "," : "", format_count(result.provenance[p]).c_str(),

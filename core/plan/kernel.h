@@ -61,11 +61,6 @@ enum class Kernel : uint8_t {
 constexpr int kKernels = static_cast<int>(Kernel::recv) + 1;
 
 std::string_view name_of(Kernel);
-/// How many operands a kernel takes. A gradient that is added to what is there already is the last, optional operand.
-struct Arity {
-  uint8_t min_writes = 0, max_writes = 0, min_reads = 0, max_reads = 0;
-};
-Arity arity_of(Kernel);
 /// InputError for unknown names.
 Kernel parse_kernel(std::string_view);
 constexpr bool is_communication(Kernel k) {

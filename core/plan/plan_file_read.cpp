@@ -5,6 +5,7 @@
 
 #include "core/base/errors.h"
 #include "core/base/json_reader.h"
+#include "core/plan/kernel_rules.h"
 #include "core/plan/plan.h"
 #include "core/plan/plan_file.h"
 
@@ -153,16 +154,6 @@ Op read_op(const JsonObject& o, const Plan& plan, Body& body) {
   read_operands(o, "reads", plan, body);
   op.num_operands = static_cast<uint8_t>(body.operands.size() - op.first_operand);
   if (op.num_operands > 8) o.fail("reads", "more than 8 operands");
-  const Arity arity = arity_of(op.kernel);
-  const int reads = op.num_operands - op.num_writes;
-  if (op.num_writes < arity.min_writes || op.num_writes > arity.max_writes) {
-    o.fail("writes", "expected " + std::to_string(arity.min_writes) + " to " + std::to_string(arity.max_writes) +
-                         " operands of " + std::string(name_of(op.kernel)) + ", got " + std::to_string(op.num_writes));
-  }
-  if (reads < arity.min_reads || reads > arity.max_reads) {
-    o.fail("reads", "expected " + std::to_string(arity.min_reads) + " to " + std::to_string(arity.max_reads) +
-                        " operands of " + std::string(name_of(op.kernel)) + ", got " + std::to_string(reads));
-  }
   op.read_writes = static_cast<uint8_t>(o.u32_or("read_writes", 0, 255, 0));
   op.comm = static_cast<uint16_t>(o.u32_or("comm", 0, kNoComm, kNoComm));
   if (is_communication(op.kernel) != (op.comm != kNoComm)) o.fail("comm", "expected for communication and only there");
@@ -180,6 +171,10 @@ Op read_op(const JsonObject& o, const Plan& plan, Body& body) {
     for (uint64_t wait : o.u64s("after", 0, body.ops.size() - 1, 255))
       body.waits.push_back(static_cast<uint16_t>(wait));
     op.num_waits = static_cast<uint8_t>(body.waits.size() - op.first_wait);
+  }
+  // Kernels trust their operands, so this is checked before anything else looks at them.
+  if (const std::string wrong = check_operands(plan, body, op); !wrong.empty()) {
+    o.fail("kernel", std::string(name_of(op.kernel)) + " " + wrong);
   }
   return op;
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -228,7 +229,39 @@ TEST(HostilePlan, OperandsMissing) {
   for (json& body : plan["bodies"]) {
     if (body["name"] == "layer.f") body["ops"][1]["reads"].erase(1);
   }
-  EXPECT_NE(refusal([&] { read_back(plan.dump()); }).find("ops[1].reads: expected 2 to 2 operands of matmul, got 1"),
+  EXPECT_NE(
+      refusal([&] { read_back(plan.dump()); }).find("ops[1].kernel: matmul writes 1 and reads 1 operands, not 1 and 2"),
+      std::string::npos);
+}
+
+TEST(HostilePlan, ShapesThatDoNotAgree) {
+  const auto refused = [](const std::function<void(json&)>& edit) {
+    json plan = json::parse(plan_to_json(make_plan(llama(), layout("tp2"), work(2, 1))));
+    edit(plan);
+    return refusal([&] { read_back(plan.dump()); });
+  };
+  const auto op_of = [](json& plan, const std::string& body, const std::string& kernel) -> json& {
+    for (json& b : plan["bodies"]) {
+      for (json& op : b["ops"]) {
+        if (b["name"] == body && op["kernel"] == kernel) return op;
+      }
+    }
+    throw std::runtime_error("no such op");
+  };
+  // y[n,o] <- x[n,i], W[o,i]: with x and W exchanged the rows of y and of x differ.
+  EXPECT_NE(refused([&](json& plan) {
+              json& reads = op_of(plan, "layer.f", "matmul")["reads"];
+              std::swap(reads[0], reads[1]);
+            }).find("where"),
+            std::string::npos);
+  // A collective that says other bytes than its operand has.
+  EXPECT_NE(refused([&](json& plan) { op_of(plan, "head.f", "all_reduce_max")["bytes"] = 4; }).find("its operand has"),
+            std::string::npos);
+  // Attention over sequences that do not divide the tokens.
+  EXPECT_NE(refused([&](json& plan) {
+              const size_t attributes = op_of(plan, "layer.f", "attention")["attributes"];
+              plan["attributes"][attributes]["sequence"] = 7;
+            }).find("do not agree"),
             std::string::npos);
 }
 
