@@ -49,11 +49,11 @@ double copy_rate(uint32_t cores) {
         std::memcpy(to.data(), from.data(), kBytes);
         times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
       }
-      samples[core] = median(times);
+      samples[core] = typical(times);
     });
   }
   for (std::thread& thread : threads) thread.join();
-  return static_cast<double>(kBytes) / median(samples);
+  return static_cast<double>(kBytes) / typical(samples);
 }
 
 class Calibration {
@@ -288,12 +288,12 @@ class Calibration {
       const auto& [kernel, shape, team] = key;
       if (samples.empty()) continue;
       device.kernels.push_back(
-          {std::string(name_of(kernel)), shape, median(samples) + overhead_, team.busy, team.threads});
+          {std::string(name_of(kernel)), shape, typical(samples) + overhead_, team.busy, team.threads});
     }
     for (const auto& [key, samples] : transfer_samples_) {
       const auto& [kernel, ranks, groups, bytes] = key;
-      device.transfers.push_back({std::string(name_of(kernel)), ranks, bytes, median(samples), groups});
-      if (kernel == Kernel::send && bytes == 4) device.transfer_latency_seconds = median(samples);
+      device.transfers.push_back({std::string(name_of(kernel)), ranks, bytes, typical(samples), groups});
+      if (kernel == Kernel::send && bytes == 4) device.transfer_latency_seconds = typical(samples);
     }
     return device;
   }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 
 #include "core/base/errors.h"
 
@@ -36,10 +37,11 @@ void touch(std::vector<std::byte>& memory) {
 
 }  // namespace
 
-Seconds median(std::vector<Seconds> values) {
+Seconds typical(std::vector<Seconds> values) {
   if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
+  std::sort(values.begin(), values.end());
+  const size_t kept = values.size() - values.size() / 10;
+  return std::accumulate(values.begin(), values.begin() + kept, 0.0) / static_cast<double>(kept);
 }
 
 BodyBench::BodyBench(const Plan& plan, uint16_t body, const std::vector<uint32_t>& slots, KernelSet kernels,
