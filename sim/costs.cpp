@@ -9,9 +9,12 @@
 
 namespace pgram::sim {
 
-bool shares_cores(const Plan& plan, const Cluster& cluster) {
-  const uint64_t wanted = uint64_t{plan.mesh.ranks()} * std::max(1u, cluster.cores_per_device);
-  return cluster.shared_cores > 0 && wanted > cluster.shared_cores;
+CoreDemand core_demand(const Plan& plan, const Cluster& cluster) {
+  const uint32_t ranks = plan.mesh.ranks(), threads = std::max(1u, cluster.cores_per_device);
+  if (cluster.shared_cores > 0 && uint64_t{ranks} * threads > cluster.shared_cores) return {cluster.shared_cores, true};
+  const bool one_machine = cluster.device.is_cpu && cluster.devices == cluster.devices_per_node;
+  if (!one_machine || ranks == 1) return {};
+  return {cluster.shared_cores > 0 ? cluster.shared_cores : cluster.devices * threads, false};
 }
 
 /// Devices that compute at the same time, for the choice among measured durations: those of a CPU slow each other down
@@ -19,7 +22,7 @@ bool shares_cores(const Plan& plan, const Cluster& cluster) {
 static uint32_t busy_devices(const Plan& plan, const Cluster& cluster) {
   if (!cluster.device.is_cpu) return 1;
   const uint32_t ranks = plan.mesh.ranks();
-  if (!shares_cores(plan, cluster)) return ranks;
+  if (!core_demand(plan, cluster).by_compute) return ranks;
   return std::max(1u, cluster.shared_cores / std::max(1u, cluster.cores_per_device));
 }
 

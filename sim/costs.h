@@ -18,8 +18,13 @@ struct OpCost {
   Picoseconds work = 0;  ///< the part of `hold` that keeps a processor busy where processors are shared
 };
 
-/// True if the ranks want more processors at once than their cluster has: then only the event loop is right.
-bool shares_cores(const Plan&, const Cluster&);
+/// Whether tasks may want more processors at once than there are.
+struct CoreDemand {
+  uint32_t cores = 0;       ///< that all ranks share; 0: nothing is shared
+  bool by_compute = false;  ///< the ranks' compute alone wants more: only the event loop is right
+};
+/// Communication of ranks that are threads of this machine takes the cores from compute too.
+CoreDemand core_demand(const Plan&, const Cluster&);
 
 /// Costs before ranks are folded. Groups of one communicator that cost the same have the same colour.
 class Costs {

@@ -50,10 +50,10 @@ std::vector<double> slow_factors(const Plan& plan, const SimulationOptions& opti
   return factor;
 }
 
-Engine choose_engine(const SimulationOptions& options, bool shares_cores, const Cluster& cluster) {
-  if (options.engine == Engine::automatic) return shares_cores ? Engine::events : Engine::evaluator;
-  if (options.engine == Engine::evaluator && shares_cores) {
-    throw InputError("engine", "the evaluator cannot share " + std::to_string(cluster.shared_cores) +
+Engine choose_engine(const SimulationOptions& options, const sim::CoreDemand& demand) {
+  if (options.engine == Engine::automatic) return demand.cores ? Engine::events : Engine::evaluator;
+  if (options.engine == Engine::evaluator && demand.by_compute) {
+    throw InputError("engine", "the evaluator cannot share " + std::to_string(demand.cores) +
                                    " cores among more ranks; use the event loop");
   }
   return options.engine;
@@ -69,7 +69,7 @@ struct Setup {
   Problem problem;
   std::vector<uint64_t> first_span;  // per instance, and one past the end
 
-  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, bool shares_cores)
+  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, uint32_t shared_cores)
       : usage(sim::find_usage(plan)), groups(plan), costs(plan, usage, groups, cluster, options), problem{plan} {
     const std::vector<double> factor = slow_factors(plan, options);
     quotient = sim::fold(plan, usage, groups, costs, factor);
@@ -78,11 +78,11 @@ struct Setup {
     }
     check_range(plan);
     // A class of one rank stands for all its ranks in time, but not in the cores that they want.
-    if (options.unfold || shares_cores) quotient = sim::unfold(plan, usage, groups, quotient);
+    if (options.unfold || shared_cores) quotient = sim::unfold(plan, usage, groups, quotient);
     problem.first_op = usage.first_op;
     problem.meeting_size = quotient.meeting_size;
     problem.launch_window = options.launch_window;
-    problem.shared_cores = shares_cores ? cluster.shared_cores : 0;
+    problem.shared_cores = shared_cores;
     problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
     for (size_t i = 0; i < quotient.representative.size(); ++i) {
       Instance& instance = problem.instances.emplace_back();
@@ -174,10 +174,12 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
                           const SimulationOptions& options) {
   const Plan& plan = *shared;
   check(plan, cluster, options);
-  const bool shares_cores = sim::shares_cores(plan, cluster);
+  const sim::CoreDemand demand =
+      options.laws.enabled && !cluster.shared_cores ? sim::CoreDemand() : sim::core_demand(plan, cluster);
   SimulationResult result;
-  result.engine = choose_engine(options, shares_cores, cluster);
-  Setup setup(plan, cluster, options, shares_cores);
+  result.engine = choose_engine(options, demand);
+  const uint32_t shared_cores = result.engine == Engine::events ? demand.cores : 0;
+  Setup setup(plan, cluster, options, shared_cores);
   result.classes = static_cast<uint32_t>(setup.problem.instances.size());
   std::vector<Span> spans;
   if (options.keep_spans) spans = setup.place_spans(plan);

@@ -114,6 +114,29 @@ TEST(SharedCores, CopiesTakeTheirShare) {
   EXPECT_EQ(span_of(result, {1, 0, 0}).end, 6 * kSecond + kSecond / 2);
 }
 
+// On one machine communication takes the cores from compute. 2 cores, 2 ranks that compute for 6 s each and meanwhile
+// all-reduce 4 bytes at 1 B/s (2 steps of 2 bytes, 4 s of work each): four jobs at half speed until the all-reduce is
+// done at 8 s; 2 s of compute are left, alone: 10 s. The evaluator does not see it: 6 s.
+TEST(SharedCores, CommunicationTakesThemFromCompute) {
+  PlanMaker make(1, 2);
+  Communicator data;
+  data.axes = kTp;
+  data.stream = Stream::data;
+  Op op;
+  op.flops = 6;
+  make.call(0, make.body("six", op));
+  make.call(0, make.transfer("reduce", Kernel::all_reduce, make.comm(data), Stream::data, 4));
+  Cluster cluster = unit_cluster(2);
+  cluster.device.is_cpu = true;
+  cluster.device.copy_bytes_per_second = 1;
+  cluster.cores_per_device = 1;
+  const SimulationResult result = run(make.plan, cluster, Engine::automatic);
+  EXPECT_EQ(result.engine, Engine::events);
+  EXPECT_EQ(span_of(result, {0, 1, 0}).end, 8 * kSecond);
+  EXPECT_EQ(span_of(result, {0, 0, 0}).end, 10 * kSecond);
+  EXPECT_EQ(run(make.plan, cluster, Engine::evaluator).makespan, 6 * kSecond);
+}
+
 // What a summary needs comes along: FLOPs and tokens from the plan, the peak from the device at the plan's precision.
 TEST(Facts, CarryWhatSummariesNeed) {
   PlanMaker make(1);
