@@ -40,8 +40,9 @@ void touch(std::vector<std::byte>& memory) {
 Seconds typical(std::vector<Seconds> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
-  const size_t kept = values.size() - values.size() / 10;
-  return std::accumulate(values.begin(), values.begin() + kept, 0.0) / static_cast<double>(kept);
+  const Seconds most = 2 * values[values.size() / 2];
+  const auto end = std::upper_bound(values.begin(), values.end(), most);
+  return std::accumulate(values.begin(), end, 0.0) / static_cast<double>(end - values.begin());
 }
 
 BodyBench::BodyBench(const Plan& plan, uint16_t body, const std::vector<uint32_t>& slots, KernelSet kernels,

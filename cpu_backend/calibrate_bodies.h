@@ -97,8 +97,8 @@ struct BodyCase {
 std::vector<std::vector<Seconds>> measure_body(Crew&, const BodyCase&, KernelSet, Team, Seconds seconds,
                                                const std::stop_token&);
 
-/// Mean without the longest tenth. A step is the sum of many tasks, so that means count; what interrupts a task once in
-/// a while (another program) does not belong to it.
+/// Mean of what is at most twice the median. A step is the sum of many tasks, so that means count; what interrupts a
+/// task once in a while (another program) does not belong to it.
 Seconds typical(std::vector<Seconds>);
 
 }  // namespace pgram
