@@ -65,9 +65,9 @@ class Calibration {
     figures();
     for (int round = 0; round < kRounds && !stopped(); ++round) {
       // Without plans the grid takes all; with them the last round ends at the budget.
-      const double part = static_cast<double>(round + 1) / kRounds;
-      transfers(round, part);
-      bodies(round, 0.7 * part);
+      const double begin = static_cast<double>(round) / kRounds, part = static_cast<double>(round + 1) / kRounds;
+      transfers(begin + 0.3 * (part - begin));
+      bodies(round, begin + 0.7 * (part - begin));
       grid(round, part);
     }
     return finish();
@@ -77,7 +77,6 @@ class Calibration {
   static Seconds clock() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
-  Seconds left() const { return options_.seconds_budget - (clock() - start_); }
   /// Budget used so far.
   double used() const { return (clock() - start_) / options_.seconds_budget; }
   /// On a machine that others use, what is needed is left out too at some time.
@@ -110,23 +109,35 @@ class Calibration {
 
   // --- transfers
 
-  void transfers(int round, double end) {
-    // First what fixes latency and bandwidth, then the sizes between.
+  using TransferKey = std::tuple<Kernel, uint32_t, uint32_t, Bytes>;  ///< operation, ranks, groups, bytes
+
+  /// First what fixes latency and bandwidth, then the sizes between.
+  std::vector<TransferKey> transfer_cases() const {
     constexpr std::array<Bytes, 9> kSizes{4,       64 << 10, 1 << 20,  16 << 10, 256 << 10,
                                           4 << 20, 1 << 10,  16 << 20, 128 << 10};
-    constexpr size_t kAlways = 3;
-    for (size_t i = 0; i < kSizes.size(); ++i) {
+    std::vector<TransferKey> cases;
+    for (Bytes bytes : kSizes) {
       for (uint32_t ranks = 2; ranks <= std::max(2u, cores_); ranks *= 2) {
-        for (Kernel kernel : {Kernel::all_reduce, Kernel::all_gather, Kernel::reduce_scatter, Kernel::send}) {
-          if (kernel == Kernel::send && ranks > 2) continue;
-          const bool needed = round == 0 && i < kAlways && !overdue();
-          if (stopped() || (!needed && used() > 0.3 * end + 0.7 * (end - 1.0 / kRounds))) return;
-          report(std::string(name_of(kernel)) + " of " + format_bytes(kSizes[i]));
-          const uint32_t groups = std::max(1u, cores_ / ranks);
-          transfer_samples_[{kernel, ranks, groups, kSizes[i]}].push_back(
-              measure_transfer(kernel, ranks, groups, kSizes[i], options_.kernels, options_.seconds_budget / 200));
-        }
+        for (Kernel kernel : {Kernel::all_reduce, Kernel::all_gather, Kernel::reduce_scatter, Kernel::send})
+          if (kernel != Kernel::send || ranks == 2)
+            cases.emplace_back(kernel, ranks, std::max(1u, cores_ / ranks), bytes);
       }
+    }
+    return cases;
+  }
+
+  /// Until `end` of the budget; what was measured least comes first. Latency and two sizes are always measured.
+  void transfers(double end) {
+    std::vector<TransferKey> cases = transfer_cases();
+    const auto measured = [&](const TransferKey& key) { return transfer_samples_[key].size(); };
+    std::stable_sort(cases.begin(), cases.end(), [&](auto& a, auto& b) { return measured(a) < measured(b); });
+    for (const TransferKey& key : cases) {
+      const auto& [kernel, ranks, groups, bytes] = key;
+      const bool needed = measured(key) == 0 && (bytes == 4 || bytes == 64 << 10 || bytes == 1 << 20) && !overdue();
+      if (stopped() || (!needed && used() > end)) return;
+      report(std::string(name_of(kernel)) + " of " + format_bytes(bytes));
+      transfer_samples_[key].push_back(
+          measure_transfer(kernel, ranks, groups, bytes, options_.kernels, options_.seconds_budget / 200));
     }
   }
 
@@ -292,6 +303,7 @@ class Calibration {
     }
     for (const auto& [key, samples] : transfer_samples_) {
       const auto& [kernel, ranks, groups, bytes] = key;
+      if (samples.empty()) continue;
       device.transfers.push_back({std::string(name_of(kernel)), ranks, bytes, typical(samples), groups});
       if (kernel == Kernel::send && bytes == 4) device.transfer_latency_seconds = typical(samples);
     }
@@ -306,7 +318,7 @@ class Calibration {
   Seconds overhead_ = 0;
   double flops_per_second_ = 0, attention_per_second_ = 0, copy_per_second_ = 0;
   std::map<Key, std::vector<Seconds>> kernel_samples_;
-  std::map<std::tuple<Kernel, uint32_t, uint32_t, Bytes>, std::vector<Seconds>> transfer_samples_;
+  std::map<TransferKey, std::vector<Seconds>> transfer_samples_;
   std::vector<std::vector<GridCase>> grid_;
   size_t grid_level_ = 0, grid_next_ = 0;
 };
