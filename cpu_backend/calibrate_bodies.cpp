@@ -1,6 +1,7 @@
 #include "cpu_backend/calibrate_bodies.h"
 
 #include <omp.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,6 +21,13 @@ const Attributes kNoAttributes;
 
 Seconds now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Processor time of the calling thread.
+Seconds own_time() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 /// Largest vocabulary that tokens may come from; 256 where no op knows one.
@@ -151,9 +159,11 @@ const std::vector<Seconds>& BodyBench::pass() {
   for (Step& step : steps_) {
     for (int o = 0; o < step.launch.op->num_operands; ++o)
       step.launch.operands[o].data = address(step.formal[o]) + step.offset[o];
-    const Seconds start = now();
+    // The thread's own time is the longer one (it holds the looks at the clocks) unless another program had the core.
+    const Seconds own_start = own_time(), start = now();
     run_kernel(kernels_, step.launch, rank_);
-    seconds_[step.op] = now() - start;
+    const Seconds wall = now() - start;
+    seconds_[step.op] = std::min(wall, own_time() - own_start);
   }
   ++passes_;
   return seconds_;
