@@ -13,8 +13,9 @@ inline Op make_op(Kernel kernel, Stream stream, uint16_t comm = kNoComm) {
   op.kernel = kernel;
   op.stream = stream;
   op.comm = comm;
-  op.flops = is_communication(kernel) ? 0 : 2'000'000;
-  op.bytes = 4096;
+  constexpr uint64_t kMatrix = 64 * 64 * 4;  // bytes of the one field there is
+  op.flops = is_communication(kernel) ? 0 : 2 * 64 * 64 * 64;
+  op.bytes = is_communication(kernel) ? kMatrix : 3 * kMatrix;
   return op;
 }
 
@@ -26,7 +27,7 @@ inline std::shared_ptr<Plan> make_plan_by_hand(uint32_t tp = 1) {
   Field field;
   field.name = "x";
   field.num_dims = 2;
-  field.dims = {16, 64};
+  field.dims = {64, 64};
   plan->records.push_back({"edge", RecordKind::edge, {field}, 0});
   plan->records[0].lay_out();
   plan->comms.push_back({"forward", kPp, true, 0, 1, {}, Stream::misc});

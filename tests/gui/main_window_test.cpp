@@ -115,6 +115,7 @@ class MainWindowTest : public QObject {
     window.open_files(write_pair());
     window.show();
     QVERIFY(QTest::qWaitForWindowExposed(&window));
+    QVERIFY2(window.view()->scene().timeline(1), qPrintable(window.message_bar()->text()));
     const Spot spot{1, 0, window.view()->scene().track(1, 0)->span[0]};
     QTest::mouseClick(window.view(), Qt::LeftButton, {}, window.view()->position_of(spot)->toPoint());
     QCOMPARE(window.details()->title(), QString::fromStdString(window.view()->scene().text(spot)));
