@@ -20,7 +20,8 @@ inline Op make_op(Kernel kernel, Stream stream, uint16_t comm = kNoComm, uint64_
   op.comm = comm;
   op.flops = flops;
   op.bytes = bytes;
-  op.num_operands = is_communication(kernel) ? 1 : 0;  // the body's only operand
+  op.num_operands = is_communication(kernel) ? 1 : 0;
+  op.first_operand = bytes == 64 ? 1 : bytes == 32 ? 2 : 0;  // the field of that size, see hand_made_plan()
   op.num_writes = is_communication(kernel) && kernel != Kernel::send ? 1 : 0;
   return op;
 }
@@ -47,14 +48,19 @@ inline Plan hand_made_plan(uint32_t tp = 1) {
   plan.records.resize(1);
   plan.records[0].name = "edge";
   plan.records[0].kind = RecordKind::edge;
-  plan.records[0].fields.resize(1);
+  plan.records[0].fields.resize(3);
   plan.records[0].fields[0].name = "x";
+  plan.records[0].fields[0].dims[0] = 32;  // 128 bytes
+  plan.records[0].fields[1].name = "g";
+  plan.records[0].fields[1].dims[0] = 16;  // 64 bytes
+  plan.records[0].fields[2].name = "h";
+  plan.records[0].fields[2].dims[0] = 8;  // 32 bytes
   plan.records[0].lay_out();
 
   plan.bodies.resize(3);
   for (Body& body : plan.bodies) {
     body.formals = {0};
-    body.operands = {Operand{}};
+    body.operands = {Operand{0, 1, 0}, Operand{0, 1, 1}, Operand{0, 1, 2}};
   }
   plan.bodies[0].name = "first.f";
   plan.bodies[0].category = Category::forward;
