@@ -141,7 +141,7 @@ class OutputFile {
     std::remove(temporary_.c_str());
   }
   void write(const void* data, size_t bytes) {
-    if (std::fwrite(data, 1, bytes, file_) != bytes) fail();
+    if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) fail();  // an empty tensor has no address
   }
   void commit() {
     const bool good = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
