@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 
@@ -70,5 +71,7 @@ static int run(int argc, char** argv) {
 }  // namespace pgram::cli
 
 int main(int argc, char** argv) {
+  // Where a container hides /sys, hwloc would write its own lines to standard error; what it finds is still right.
+  setenv("HWLOC_HIDE_ERRORS", "2", 0);
   return pgram::cli::run(argc, argv);
 }
