@@ -202,13 +202,13 @@ void CpuRank::wait(uint16_t event, Stream stream) {
 }
 
 Span CpuRank::execute(const Launch& launch) {
-  if (shared_.options.before_task) shared_.options.before_task(launch);
   Span span;
   span.rank = rank_;
   span.call = launch.task.call;
   span.op = launch.task.op;
   span.stream = static_cast<uint8_t>(launch.op->stream);
   span.start = shared_.now();
+  if (shared_.options.before_task) shared_.options.before_task(launch);
   if (is_communication(launch.op->kernel)) {
     const Picoseconds last = communicate(launch, span.start);
     span.set_wait(last - span.start);

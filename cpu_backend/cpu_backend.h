@@ -15,7 +15,8 @@ struct CpuOptions {
   int threads_per_rank = 1;   ///< OpenMP threads of a rank's compute stream
   bool pin = false;           ///< rank r computes on cores r * threads_per_rank ..., where the machine has them
   int deadlock_seconds = 20;  ///< so long nothing moves and no kernel runs: the plan deadlocks, the run fails
-  /// Tests: called before each task on its stream's thread; what it throws fails the task.
+  /// Tests: called on its stream's thread as a task begins, after its start is stamped; what it throws
+  /// fails the task.
   std::function<void(const Launch&)> before_task;
 };
 

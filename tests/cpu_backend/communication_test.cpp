@@ -139,23 +139,25 @@ TEST(PlainCommunication, ChannelKeepsOrder) {
 /// would never be launched here.
 TEST(PlainCommunication, SendDoesNotHoldComputeStream) {
   const Plan plan = device_plan(1, 2);
-  std::atomic<int> computed{0};
+  std::atomic<bool> sending{false}, computed{false};
   CpuOptions options;
   options.before_task = [&](const Launch& launch) {
-    if (launch.task.rank != 0 || launch.op->kernel != Kernel::opaque) return;
-    ++computed;
-    computed.notify_all();
+    if (launch.task.rank != 0) return;
+    std::atomic<bool>& flag = launch.op->kernel == Kernel::opaque ? computed : sending;
+    flag = true;
+    flag.notify_all();
   };
   Devices devices(plan, options);
   const Buffers source = random_buffers(devices, 1, 4, 8);
   float* target = devices.floats(1, 4);
   devices.launch(0, kSend, {{source.device[0], 4}});
   devices.launch(0, kOpaqueCompute);
-  computed.wait(0);
+  computed.wait(false);
+  sending.wait(false);
   devices.launch(1, kReceive, {{target, 4}});
   devices.synchronize();
   EXPECT_EQ(std::vector<float>(target, target + 4), source.host[0]);
-  // The sender was first: it waited for the receiver, which is what its span says.
+  // The send had begun before the receive was launched: it waited for it, which is what its span says.
   for (const Span& span : devices[0].take_spans()) {
     if (span.op == kSend) {
       EXPECT_GT(span.wait(), 0);
