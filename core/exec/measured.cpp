@@ -1,6 +1,7 @@
 #include "core/exec/measured.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -68,6 +69,40 @@ void add_memory_samples(const Plan& plan, uint32_t rank, std::span<const Span> s
     if (i + 1 == changes.size() || changes[i + 1].time != changes[i].time) {
       samples.push_back({rank, 0, changes[i].time, live});
     }
+  }
+}
+
+void estimate_waits(const Plan& plan, std::span<Span> spans) {
+  const auto op_of = [&](const Span& span) -> const Op& {
+    const Program& program = plan.programs[plan.role(span.rank)];
+    return plan.bodies[program.calls[span.call].body].ops[span.op];
+  };
+  std::vector<Span*> meetings;
+  for (Span& span : spans) {
+    if (is_communication(op_of(span).kernel)) meetings.push_back(&span);
+  }
+  std::sort(meetings.begin(), meetings.end(), [](const Span* a, const Span* b) {
+    return std::tie(a->rank, a->call, a->op) < std::tie(b->rank, b->call, b->op);
+  });
+  /// A group by its communicator and first member; which meeting of it.
+  using Meeting = std::tuple<uint16_t, uint32_t, uint32_t>;
+  std::map<Meeting, Picoseconds> last_start;
+  std::vector<Meeting> of_span;
+  std::map<std::pair<uint32_t, uint16_t>, uint32_t> first_member, met;  // by rank and communicator
+  for (const Span* span : meetings) {
+    const uint16_t comm = op_of(*span).comm;
+    const std::pair place{span->rank, comm};
+    auto first = first_member.find(place);
+    if (first == first_member.end()) {
+      first = first_member.emplace(place, members(plan, comm, span->rank).at(0)).first;
+    }
+    of_span.emplace_back(comm, first->second, met[place]++);
+    const auto [last, added] = last_start.emplace(of_span.back(), span->start);
+    if (!added) last->second = std::max(last->second, span->start);
+  }
+  for (size_t i = 0; i < meetings.size(); ++i) {
+    Span& span = *meetings[i];
+    span.set_wait(std::min(last_start.at(of_span[i]) - span.start, span.end - span.start));
   }
 }
 

@@ -16,6 +16,12 @@ uint64_t static_bytes(const Plan&, uint32_t role);
 void add_memory_samples(const Plan&, uint32_t rank, std::span<const Span> spans, Picoseconds step_start,
                         std::vector<CounterSample>&);
 
+/// For backends whose communication cannot tell waiting from moving: sets every communication span's wait to the time
+/// from its own start to the last member's, at most its length. `spans` are those of all ranks in one step, in any
+/// order; the k-th task of a member on a communicator meets the k-th of each other member. Ranks without spans are left
+/// out.
+void estimate_waits(const Plan&, std::span<Span> spans);
+
 /// Collects a run. Timeline::spans are sorted by rank, stream and start within a step.
 class Measurement {
  public:

@@ -327,18 +327,4 @@ Plan make_schedule_plan(const Schedule& schedule) {
   return plan;
 }
 
-std::vector<MemoryBill> memory_bill(const Plan& plan) {
-  std::vector<MemoryBill> bills;
-  for (const Program& program : plan.programs) {
-    MemoryBill bill;
-    for (const Pool& pool : program.pools) {
-      const Record& record = plan.records[pool.record];
-      bill.bytes[static_cast<int>(record.kind)] += uint64_t{pool.slots} * record.bytes;
-    }
-    for (uint64_t bytes : bill.bytes) bill.total += bytes;
-    bills.push_back(bill);
-  }
-  return bills;
-}
-
 }  // namespace pgram

@@ -7,6 +7,7 @@
 
 #include "core/layout/layout.h"
 #include "core/model/model.h"
+#include "core/plan/memory_bill.h"
 #include "core/plan/plan.h"
 #include "core/planner/schedule.h"
 #include "core/workload/workload.h"
@@ -26,13 +27,5 @@ Plan make_plan(const Model&, const Layout&, const Workload&);
 
 /// A Plan of one `opaque` op per stage op of a schedule: law tests, golden sequences, benches.
 Plan make_schedule_plan(const Schedule&);
-
-/// Parameters whose gradient, optimizer state and activations live on one rank of each role, by record kind, for the
-/// memory statement of `simulate`.
-struct MemoryBill {
-  std::array<uint64_t, 8> bytes{};  ///< by RecordKind
-  uint64_t total = 0;
-};
-std::vector<MemoryBill> memory_bill(const Plan&);
 
 }  // namespace pgram
