@@ -1,5 +1,5 @@
 # One folder, one library: pgram_library(name DEPENDS other...) compiles the .cpp files beside it and links only what it
-# names, so that a folder cannot call what the architecture does not allow (docs/architecture.md).
+# names, so that a folder cannot call what the architecture does not allow (docs/architecture.md). SOURCES: only these.
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
@@ -7,19 +7,25 @@ endif()
 
 add_library(pgram_options INTERFACE)
 target_include_directories(pgram_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_options(pgram_options INTERFACE -Wall -Wextra $<$<BOOL:${PGRAM_WERROR}>:-Werror>)
+# Of .cu files nvcc's host compiler sees -Wall only through -Xcompiler; its own diagnostics suffice.
+set(for_cxx $<COMPILE_LANGUAGE:CXX>)
+target_compile_options(pgram_options INTERFACE $<${for_cxx}:-Wall> $<${for_cxx}:-Wextra> $<$<AND:${for_cxx},$<BOOL:${PGRAM_WERROR}>>:-Werror>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 sees overlapping copies in std::string's operator+ that are not there (GCC bug 105651).
-  target_compile_options(pgram_options INTERFACE -Wno-restrict)
+  target_compile_options(pgram_options INTERFACE $<${for_cxx}:-Wno-restrict>)
 endif()
 if(PGRAM_SANITIZE)
-  target_compile_options(pgram_options INTERFACE -fsanitize=${PGRAM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(pgram_options INTERFACE $<${for_cxx}:-fsanitize=${PGRAM_SANITIZE}>
+                         $<${for_cxx}:-fno-sanitize-recover=all> $<${for_cxx}:-fno-omit-frame-pointer>)
   target_link_options(pgram_options INTERFACE -fsanitize=${PGRAM_SANITIZE})
 endif()
 
 function(pgram_library name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE;SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(ARG_SOURCES)
+    set(sources ${ARG_SOURCES})
+  endif()
   if(NOT sources)
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE pgram_options ${ARG_DEPENDS})

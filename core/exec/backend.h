@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,6 +46,8 @@ struct Launch {
   const Hyperparameters* hyperparameters = nullptr;
   /// `input` only: this micro-batch's tokens then targets on the host, int32.
   const int32_t* host_tokens = nullptr;
+  /// Tasks of a grouped Body start together: the first has group_begin, the last group_end. Alone: both.
+  bool group_begin = true, group_end = true;
   std::array<Tensor, kMaxOperands> operands;  ///< op->num_operands of them
 };
 
@@ -66,6 +69,18 @@ class RankDevice {
   virtual std::vector<Span> take_spans() = 0;
 };
 
+/// The processes of one run, between steps. One process: nothing to tell anybody.
+class ProcessGroup {
+ public:
+  virtual ~ProcessGroup() = default;
+  virtual uint32_t index() const { return 0; }
+  virtual uint32_t size() const { return 1; }
+  /// The bytes of every process, in order of index, at process 0; empty at the others. Called by all.
+  virtual std::vector<std::string> gather(const std::string& bytes) { return {bytes}; }
+  /// The bytes of process 0. Called by all.
+  virtual std::string broadcast(const std::string& bytes) { return bytes; }
+};
+
 /// Makes the devices of the ranks of this process and their groups.
 class Backend {
  public:
@@ -74,7 +89,11 @@ class Backend {
   /// The ranks of the plan that this process runs (all of them for threads in one process).
   virtual std::vector<uint32_t> local_ranks() const = 0;
   virtual std::unique_ptr<RankDevice> open(uint32_t rank) = 0;  ///< thread-safe
+  /// On the clock of process 0, as well as it is known.
   virtual Picoseconds now() const = 0;
+  virtual ProcessGroup& processes();
+  /// What the timeline should say of this run: device, driver, clock offsets ...
+  virtual std::map<std::string, std::string> facts() const { return {}; }
   /// Makes every blocked or future operation of every rank fail soon, naming `reason`.
   virtual void abort(const std::string& reason) = 0;
 };
