@@ -23,4 +23,15 @@ class Communication {
   virtual void abort() noexcept = 0;
 };
 
+/// Where the ranks of this process meet each other and those of other processes.
+class Connections {
+ public:
+  virtual ~Connections() = default;
+  /// A rank's end. Called once by each rank's own thread with its device set; blocks until all ranks of the Plan have
+  /// called it. RunError when they do not come in time or the run fails meanwhile.
+  virtual std::unique_ptr<Communication> open(uint32_t rank) = 0;
+  /// Ends every open() that still waits. From any thread.
+  virtual void abort() noexcept = 0;
+};
+
 }  // namespace pgram

@@ -1,6 +1,5 @@
 // Communication by NCCL: a communicator for every group of the Plan.
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,17 +15,13 @@ struct NcclOptions {
   double task_timeout = 120;   ///< seconds that issuing one task may take: its first use connects the members
 };
 
-/// Opens a rank's end of all its communicators. Called by the rank's own thread with its device set; blocks until all
-/// ranks of the Plan have called it, in this process and in the others.
-using OpenCommunication = std::function<std::unique_ptr<Communication>(uint32_t rank)>;
-
 /// "2.28.9" of the library that is loaded.
 std::string nccl_version();
 
 /// Called by all processes, which agree on NCCL's version and get its unique id from process 0. Then every process
 /// opens the ranks that it runs. A communicator of all ranks is made first and split into the Plan's in the Plan's
 /// order; each belongs to one stream. The Plan outlives what is made here.
-OpenCommunication nccl_communication(const Plan&, Processes&, const NcclOptions&);
+std::unique_ptr<Connections> nccl_connections(const Plan&, Processes&, const NcclOptions&);
 
 /// True when a communicator could not be aborted or destroyed in time: NCCL still holds threads or kernels, and the
 /// process may only _exit(), for CUDA's own tearing down could wait for them for ever.

@@ -1,7 +1,10 @@
 // Communication between ranks that share one card: copies and sums in its memory, in place of NCCL, which refuses two
 // ranks on one device.
 #pragma once
-#include "cuda_backend/nccl_communication.h"
+#include <memory>
+
+#include "core/plan/plan.h"
+#include "cuda_backend/communication.h"
 
 namespace pgram {
 
@@ -10,6 +13,6 @@ namespace pgram {
 /// rank's issuing thread waits for the others' at each communication task, never for the device; `timeout` seconds of
 /// that are a RunError which names the ranks that did not come. Sums are in rank order: bit-equal repeats.
 /// InputError for more ranks than one card's kernels take.
-OpenCommunication shared_gpu_communication(const Plan&, double timeout);
+std::unique_ptr<Connections> shared_gpu_connections(const Plan&, double timeout);
 
 }  // namespace pgram
