@@ -39,15 +39,15 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-void add_calibrate_command(CLI::App& app, int& exit_code) {
+void add_calibrate_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(app, "calibrate", "Measure this machine's kernels and copies into a device file",
+  Command* command = add_command(app, "calibrate", "Measure this machine's kernels and copies into a device file",
                                   "pgram calibrate --out here.yaml", exit_code, [=] { return run(*flags); });
   command->add_option("--out", flags->out, "Device file to write (YAML)")->required();
   command->add_option("--plan", flags->plan,
                       "Also measure the exact shapes of this plan's kernels, each alone (the plan is not run)");
   command->add_option("--seconds", flags->seconds, "Time to spend, about")
-      ->check(CLI::Range(1.0, 36000.0))
+      ->check(Range(1.0, 36000.0))
       ->capture_default_str();
   command->add_flag("--quick", flags->quick, "At most 20 seconds");
 }

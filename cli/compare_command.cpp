@@ -7,13 +7,13 @@
 
 namespace pgram::cli {
 
-void add_compare_command(CLI::App& app, int& exit_code) {
+void add_compare_command(Command& app, int& exit_code) {
   struct Flags {
     std::string a, b;
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(
+  Command* command = add_command(
       app, "compare", "Match two timelines of one plan task by task", "pgram compare sim.timeline run.timeline",
       exit_code, [=] {
         const Timeline a = read_timeline(flags->a), b = read_timeline(flags->b);
@@ -28,13 +28,13 @@ void add_compare_command(CLI::App& app, int& exit_code) {
   command->add_flag("--json", flags->json, "Machine-readable");
 }
 
-void add_export_command(CLI::App& app, int& exit_code) {
+void add_export_command(Command& app, int& exit_code) {
   struct Flags {
     std::string timeline, perfetto;
     bool all_steps = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
+  Command* command =
       add_command(app, "export", "Write a timeline in another format", "pgram export run.timeline --perfetto run.json",
                   exit_code, [=] {
                     write_perfetto(read_timeline(flags->timeline), flags->perfetto, flags->all_steps);

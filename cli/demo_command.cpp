@@ -27,10 +27,14 @@ namespace {
 
 struct Flags {
   std::string text, out = "out", model = "demo-llama";
-  uint32_t steps = 30, sequence = 256, global_batch = 8;
+  uint32_t steps = 0;  ///< 0: as many as take about kTrainingSeconds, of all layouts together
+  uint32_t sequence = 256, global_batch = 8;
   double calibrate_seconds = 30;
   bool headless = false;
 };
+
+constexpr double kTrainingSeconds = 60;
+constexpr uint32_t kFewestSteps = 8, kMostSteps = 30;
 
 /// All layouts of up to this many ranks as there are cores, and tp2.pp2 always: it needs a collective and a send.
 std::vector<std::string> layouts_for(uint32_t cores) {
@@ -52,14 +56,15 @@ class Demo {
     std::printf("1. text: %s of %s, bytes as tokens\n", format_bytes(text_->size()).c_str(),
                 flags_.text.empty() ? "the King James Bible" : flags_.text.c_str());
     calibrate();
+    predict();
     std::printf(
         "3. plan, predict, really train %s (%s parameters), %u sequences of %u tokens a step, %u steps per layout\n",
         model_.name.c_str(), format_count(parameter_count(model_)).c_str(), flags_.global_batch, flags_.sequence,
-        flags_.steps);
+        steps_);
     std::printf("\n   %-9s %11s %11s %8s %8s   %s\n", "layout", "predicted", "measured", "error", "noise", "loss");
-    for (const std::string& layout : layouts_for(cores_)) {
+    for (Prediction& prediction : predictions_) {
       if (stop_.stop_requested()) break;
-      train(layout);
+      train(prediction);
     }
     if (results_.empty()) throw RunError("stopped before the first layout was trained");
     finish();
@@ -102,33 +107,51 @@ class Demo {
                 device_.fp32_flops_per_second / 1e9, cores_, path("device.yaml").c_str());
   }
 
-  void train(const std::string& layout_text) {
-    const Plan plan = plan_of(layout_text);
-    write_plan(plan, path(layout_text + ".plan.json"));
-    Cluster cluster = find_cluster("this", plan.mesh.ranks());
-    const Bytes memory = cluster.device.memory_bytes;
-    cluster.device = device_;
-    cluster.device.memory_bytes = memory;
-
+  struct Prediction {
+    Plan plan;
+    Cluster cluster;
     LayoutResult result;
-    result.layout = layout_text;
-    result.schedule = plan.facts.at("schedule");
-    SimulationResult simulated = simulate(plan, cluster);
-    if (!simulated.error.empty()) throw RunError(simulated.error);
-    result.predicted_step = simulated.makespan;
-    result.predicted = std::move(simulated.timeline);
+  };
 
-    CpuBackend backend(plan, cpu_options(cluster, KernelSet::fast));
+  /// All layouts before any of them runs. How long they will train follows from it.
+  void predict() {
+    double seconds = 0;
+    for (const std::string& layout : layouts_for(cores_)) {
+      Prediction p;
+      p.plan = plan_of(layout);
+      write_plan(p.plan, path(layout + ".plan.json"));
+      p.cluster = find_cluster("this", p.plan.mesh.ranks());
+      const Bytes memory = p.cluster.device.memory_bytes;
+      p.cluster.device = device_;
+      p.cluster.device.memory_bytes = memory;
+      SimulationResult simulated = simulate(p.plan, p.cluster);
+      if (!simulated.error.empty()) throw RunError(simulated.error);
+      p.result.layout = layout;
+      p.result.schedule = p.plan.facts.at("schedule");
+      p.result.predicted_step = simulated.makespan;
+      p.result.predicted = std::move(simulated.timeline);
+      seconds += to_seconds(p.result.predicted_step);
+      predictions_.push_back(std::move(p));
+    }
+    const double affordable = std::clamp(kTrainingSeconds / seconds, double{kFewestSteps}, double{kMostSteps});
+    steps_ = flags_.steps ? flags_.steps : static_cast<uint32_t>(affordable);
+  }
+
+  void train(Prediction& prediction) {
+    const Plan& plan = prediction.plan;
+    LayoutResult& result = prediction.result;
+    const std::string& layout = result.layout;
+    CpuBackend backend(plan, cpu_options(prediction.cluster, KernelSet::fast));
     RunOptions options;
-    options.steps = flags_.steps;
+    options.steps = steps_;
     options.hyperparameters.learning_rate = 1e-3f;
     options.tokens = byte_text_source(text_, "text", flags_.sequence, model_.vocabulary);
     options.stop = stop_;
-    Progress progress("   training " + layout_text);
+    Progress progress("   training " + layout);
     options.on_step = [&](uint32_t step, double loss, double, Picoseconds) {
       char detail[48];
       std::snprintf(detail, sizeof detail, "loss %.3f", loss);
-      progress.show(static_cast<double>(step + 1) / flags_.steps, detail);
+      progress.show(static_cast<double>(step + 1) / steps_, detail);
     };
     RunResult run = pgram::run(plan, backend, options);
     if (run.losses.empty()) return;
@@ -137,10 +160,10 @@ class Demo {
     const Summary summary = summarise(result.measured);
     result.measured_step = summary.step_time;
     result.spread = summary.step_time_spread;
-    write_timeline(result.predicted, path(layout_text + ".sim.timeline"));
-    write_timeline(result.measured, path(layout_text + ".run.timeline"));
+    write_timeline(result.predicted, path(layout + ".sim.timeline"));
+    write_timeline(result.measured, path(layout + ".run.timeline"));
     const double error = static_cast<double>(result.predicted_step) / static_cast<double>(result.measured_step) - 1;
-    std::printf("   %-9s %11s %11s %+6.1f %% %6.1f %%   %.3f -> %.3f\n", layout_text.c_str(),
+    std::printf("   %-9s %11s %11s %+6.1f %% %6.1f %%   %.3f -> %.3f\n", layout.c_str(),
                 format_time(result.predicted_step).c_str(), format_time(result.measured_step).c_str(), error * 100,
                 result.spread * 100, result.losses.front(), result.losses.back());
     std::fflush(stdout);
@@ -201,30 +224,29 @@ class Demo {
   std::shared_ptr<const std::string> text_;
   Device device_;
   uint32_t cores_ = find_cluster("this").devices;
+  uint32_t steps_ = 0;
+  std::vector<Prediction> predictions_;
   std::vector<LayoutResult> results_;
 };
 
 }  // namespace
 
-void add_demo_command(CLI::App& app, int& exit_code) {
+void add_demo_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
+  Command* command =
       add_command(app, "demo", "The whole line on this machine: calibrate, plan, predict, train, compare, report",
                   "pgram demo --headless", exit_code, [=] { return Demo(*flags).run(); });
   command->add_option("--text", flags->text, "Text to train on (default: the King James Bible)");
   command->add_option("--out", flags->out, "Folder for plans, timelines and the report")->capture_default_str();
   command->add_option("--model", flags->model, "Model with a vocabulary of at least 256")->capture_default_str();
-  command->add_option("--steps", flags->steps, "Training steps per layout")
-      ->check(CLI::Range(2u, 100000u))
-      ->capture_default_str();
-  command->add_option("--seq", flags->sequence, "Tokens per sequence")
-      ->check(CLI::Range(1u, 65536u))
-      ->capture_default_str();
+  command->add_option("--steps", flags->steps, "Training steps per layout (default: about a minute of all together)")
+      ->check(Range(2u, 100000u));
+  command->add_option("--seq", flags->sequence, "Tokens per sequence")->check(Range(1u, 65536u))->capture_default_str();
   command->add_option("--global-batch", flags->global_batch, "Sequences per step")
-      ->check(CLI::Range(1u, 65536u))
+      ->check(Range(1u, 65536u))
       ->capture_default_str();
   command->add_option("--calibrate-seconds", flags->calibrate_seconds, "Time for measuring kernels")
-      ->check(CLI::Range(1.0, 3600.0))
+      ->check(Range(1.0, 3600.0))
       ->capture_default_str();
   command->add_flag("--headless", flags->headless, "Do not open the window at the end");
 }

@@ -38,9 +38,9 @@ int run([[maybe_unused]] const Flags& flags) {
 
 }  // namespace
 
-void add_gui_command(CLI::App& app, int& exit_code) {
+void add_gui_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(app, "gui", "Open the window: explore layouts, see both timelines",
+  Command* command = add_command(app, "gui", "Open the window: explore layouts, see both timelines",
                                   "pgram gui sim.timeline run.timeline", exit_code, [=] { return run(*flags); });
   command->add_option("TIMELINES", flags->files, "One or two timeline files")->expected(0, 2);
   command->add_option("--device", flags->device, "Device file of this machine (pgram calibrate writes one)");

@@ -8,7 +8,7 @@
 
 namespace pgram::cli {
 
-void PlanFlags::add_to(CLI::App& app) {
+void PlanFlags::add_to(Command& app) {
   app.add_option("--model", model, "Model: a name of `pgram models`, or a path to a Hugging Face config.json");
   app.add_option("--cluster", cluster, "Cluster: dgx-h100, dgx-h100:2 (nodes), this, or a path; see `pgram clusters`");
   app.add_option("--layout", layout, "Degrees, e.g. tp4.pp2.dp2; .sp adds sequence parallelism")->capture_default_str();

@@ -1,8 +1,8 @@
 // Inputs that several commands share: the flags that describe a plan, and where a plan comes from.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <string>
 
+#include "cli/command_line.h"
 #include "core/cluster/cluster.h"
 #include "core/plan/plan.h"
 #include "core/planner/planner.h"
@@ -14,7 +14,7 @@ struct PlanFlags {
   std::string model, cluster, layout = "tp1", schedule = "1f1b", precision, optimizer = "adamw";
   uint32_t global_batch = 0, micro_batch = 1, sequence = 0;
 
-  void add_to(CLI::App&);
+  void add_to(Command&);
   Model find_model() const;
   Layout find_layout() const;
   /// Precision left out: fp32 on CPUs, bf16 on GPUs.

@@ -133,9 +133,9 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-void add_layouts_command(CLI::App& app, int& exit_code) {
+void add_layouts_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(app, "layouts", "Simulate and rank every legal layout of a model on a cluster",
+  Command* command = add_command(app, "layouts", "Simulate and rank every legal layout of a model on a cluster",
                                   "pgram layouts llama-3.1-70b --cluster dgx-h100:4 --global-batch 64 --seq 8192",
                                   exit_code, [=] { return run(*flags); });
   command->add_option("MODEL", flags->plan.model, "Model: a name of `pgram models`, or a path to a config.json")
@@ -145,11 +145,11 @@ void add_layouts_command(CLI::App& app, int& exit_code) {
   command->add_option("--seq", flags->plan.sequence, "Tokens per sequence")->required();
   command->add_option("--devices", flags->devices, "Use this many devices (default: all)");
   command->add_option("--micro-batch", flags->micro_batches, "Micro-batch sizes to try (default 1 2 4)")
-      ->check(CLI::Range(1u, 65536u));
+      ->check(Range(1u, 65536u));
   command->add_option("--schedule", flags->plan.schedule, "1f1b or gpipe")->capture_default_str();
   command->add_option("--precision", flags->plan.precision, "fp32 or bf16 (default: bf16 on GPUs, fp32 on CPUs)");
   command->add_option("--device", flags->device, "Device file to use instead of the cluster's");
-  command->add_option("--top", flags->top, "Rows to show")->check(CLI::Range(1, 1000000))->capture_default_str();
+  command->add_option("--top", flags->top, "Rows to show")->check(Range(1, 1000000))->capture_default_str();
   command->add_flag("--all", flags->all, "Show all rows");
   command->add_flag("--json", flags->json, "Machine-readable");
 }

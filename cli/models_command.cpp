@@ -70,7 +70,7 @@ static int print_clusters(bool as_json) {
   return kGood;
 }
 
-void add_models_commands(CLI::App& app, int& exit_code) {
+void add_models_commands(Command& app, int& exit_code) {
   auto json = std::make_shared<bool>(false);
   add_command(app, "models", "List the models of the library", "pgram models --json", exit_code, [=] {
     return print_models(*json);

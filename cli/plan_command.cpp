@@ -50,9 +50,9 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-void add_plan_command(CLI::App& app, int& exit_code) {
+void add_plan_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
+  Command* command =
       add_command(app, "plan", "Make the execution DAG of a training step and verify it",
                   "pgram plan --model llama-3.1-8b --cluster dgx-h100:2 --layout tp4.pp2.dp2 --global-batch 32 "
                   "--seq 8192 --out plan.json",

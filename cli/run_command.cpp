@@ -99,28 +99,26 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-void add_run_command(CLI::App& app, int& exit_code) {
+void add_run_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = add_command(app, "run", "Really train with a plan on this machine",
-                                  "pgram run tiny.json --text out/kjv.txt --steps 20 --out run.timeline", exit_code,
-                                  [=] { return run(*flags); });
+  Command* command = add_command(app, "run", "Really train with a plan on this machine",
+                                 "pgram run tiny.json --text out/kjv.txt --steps 20 --out run.timeline", exit_code,
+                                 [=] { return run(*flags); });
   command->add_option("FILE", flags->file, "Plan file")->required();
   command->add_option("--text", flags->text, "Text to train on, bytes as tokens (default: the King James Bible)");
-  command->add_option("--steps", flags->steps, "Training steps")
-      ->check(CLI::Range(1u, 100000000u))
-      ->capture_default_str();
+  command->add_option("--steps", flags->steps, "Training steps")->check(Range(1u, 100000000u))->capture_default_str();
   command->add_option("--out", flags->out, "Write the timeline");
   command->add_option("--load", flags->load, "Start from this safetensors file (weights, or a checkpoint of --save)");
   command->add_option("--save", flags->save,
                       "Write weights, optimizer state and step to this safetensors file at the end");
   command->add_option("--lr", flags->hyper.learning_rate, "Learning rate")
-      ->check(CLI::Range(0.f, 100.f))
+      ->check(Range(0.f, 100.f))
       ->capture_default_str();
   command->add_option("--weight-decay", flags->hyper.weight_decay, "AdamW's decoupled weight decay")
-      ->check(CLI::Range(0.f, 100.f))
+      ->check(Range(0.f, 100.f))
       ->capture_default_str();
   command->add_option("--clip", flags->hyper.clip_norm, "Clip the global gradient norm to this; 0 = never")
-      ->check(CLI::Range(0.f, 1e9f))
+      ->check(Range(0.f, 1e9f))
       ->capture_default_str();
   command->add_option("--seed", flags->seed, "Seed of the initial weights")->capture_default_str();
   command->add_option("--backend", flags->backend, "cpu or cuda")->capture_default_str();

@@ -109,9 +109,9 @@ int run(const Flags& flags) {
 
 }  // namespace
 
-void add_simulate_command(CLI::App& app, int& exit_code) {
+void add_simulate_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
+  Command* command =
       add_command(app, "simulate", "Predict the timeline of a plan",
                   "pgram simulate plan.json --out sim.timeline\n  pgram simulate --model llama-3.1-405b --cluster "
                   "dgx-h100:2048 --layout tp8.pp16.dp128 --global-batch 2048 --seq 8192",
@@ -123,7 +123,7 @@ void add_simulate_command(CLI::App& app, int& exit_code) {
   command->add_option("--out", flags->out, "Write the timeline");
   command->add_option("--engine", flags->engine, "auto, evaluator or events")->capture_default_str();
   command->add_option("--launch-window", flags->window, "Tasks a rank may have launched and unfinished (events engine)")
-      ->check(CLI::Range(1u, 1u << 24))
+      ->check(Range(1u, 1u << 24))
       ->capture_default_str();
   command->add_option("--slow", flags->slow, "Make a rank slower: RANK:FACTOR, repeatable");
   command->add_flag("--unfold", flags->unfold, "Simulate every rank, even those that behave alike");
