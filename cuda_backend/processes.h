@@ -27,6 +27,9 @@ struct ProcessesOptions {
   double wait_timeout = 300;   ///< seconds that gather() and broadcast() wait for the others
 };
 
+/// InputError unless there is one process, or one for each rank of the plan.
+void require_processes(const ProcessPlace&, uint32_t ranks);
+
 class Processes : public ProcessGroup {
  public:
   /// Waits for all processes. One process: opens no socket. InputError for a port in use, an address that nobody
@@ -46,7 +49,7 @@ class Processes : public ProcessGroup {
 
   /// Tells all the others that the run has failed, unless somebody has before. From any thread.
   void fail(const std::string& reason) noexcept;
-  /// Why the run failed at another process; empty if it did not.
+  /// Why the run failed, here or at another process; empty if it did not.
   std::string failure() const;
   /// Called once, on a thread of the store (or at once on this one), when another process fails or is lost. An empty
   /// function switches it off, and returns when no call runs any more.
