@@ -6,14 +6,21 @@
 #include <string>
 
 #include "cli/command_line.h"
+#include "core/base/errors.h"
 
 namespace pgram::cli {
 
-enum ExitCode { kGood = 0, kFailed = 1, kBadInput = 2 };
+enum ExitCode { kGood = 0, kFailed = 1, kBadInput = 2, kNoDevice = 3 };
+
+/// There is no driver or no GPU for what was asked.
+class NoDevice : public RunError {
+ public:
+  using RunError::RunError;
+};
 
 /// Adds a subcommand whose `run` gives the exit code once all flags are parsed. The example ends the command's --help.
-Command* add_command(Command& app, const std::string& name, const std::string& description,
-                      const std::string& example, int& exit_code, std::function<int()> run);
+Command* add_command(Command& app, const std::string& name, const std::string& description, const std::string& example,
+                     int& exit_code, std::function<int()> run);
 
 void add_models_commands(Command&, int& exit_code);
 void add_plan_command(Command&, int& exit_code);

@@ -156,6 +156,7 @@ class Demo {
     RunResult run = pgram::run(plan, backend, options);
     if (run.losses.empty()) return;
     result.measured = std::move(run.timeline);
+    result.measured.facts["peak_flops_per_rank"] = std::to_string(device_.fp32_flops_per_second);
     result.losses = run.losses;
     const Summary summary = summarise(result.measured);
     result.measured_step = summary.step_time;

@@ -37,6 +37,9 @@ static int run(int argc, char** argv) {
   } catch (const InputError& error) {
     std::fprintf(stderr, "pgram: %s\n", error.what());
     return kBadInput;
+  } catch (const NoDevice& error) {
+    std::fprintf(stderr, "pgram: %s\n", error.what());
+    return kNoDevice;
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "pgram: not enough memory for this; try a smaller layout, batch or sequence\n");
     return kFailed;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/cuda.h"
 #include "cli/inputs.h"
 #include "cli/progress.h"
 #include "cli/training.h"
@@ -11,16 +12,16 @@
 #include "core/exec/byte_text.h"
 #include "core/plan/plan_file.h"
 #include "core/timeline/summary.h"
-#include "cuda_backend/loader.h"
 
 namespace pgram::cli {
 namespace {
 
 struct Flags {
-  std::string file, text, out, load, save, backend = "cpu", kernels = "fast";
+  std::string file, text, out, load, save, backend = "cpu", kernels = "fast", device;
   uint32_t steps = 10;
   uint64_t seed = 1;
   Hyperparameters hyper;
+  CudaOptions cuda;
   bool json = false, no_verify = false, pin = false;
 };
 
@@ -39,11 +40,30 @@ KernelSet kernel_set(const std::string& name) {
   throw InputError("--kernels", "expected fast or plain, got '" + name + "'");
 }
 
-void require_cpu(const std::string& backend) {
-  if (backend == "cpu") return;
-  if (backend != "cuda") throw InputError("--backend", "expected cpu or cuda, got '" + backend + "'");
-  const CudaBackend cuda = load_cuda_backend();
-  throw InputError("--backend cuda", cuda ? "this version cannot run plans on it yet; use --backend cpu" : cuda.reason);
+/// A backend's flags are no use to the other.
+void refuse_foreign_flags(const Flags& flags) {
+  if (flags.backend != "cpu" && flags.backend != "cuda") {
+    throw InputError("--backend", "expected cpu or cuda, got '" + flags.backend + "'");
+  }
+  const bool cuda = flags.backend == "cuda";
+  const CudaOptions defaults;
+  const auto refuse = [&](bool given, const char* flag, const char* backend) {
+    if (given) throw InputError(flag, std::string("is for --backend ") + backend);
+  };
+  refuse(!cuda && flags.cuda.share_gpu, "--share-gpu", "cuda");
+  refuse(!cuda && flags.cuda.deterministic, "--deterministic", "cuda");
+  refuse(!cuda && !flags.cuda.devices.empty(), "--devices", "cuda");
+  refuse(!cuda && flags.cuda.task_timeout != defaults.task_timeout, "--task-timeout", "cuda");
+  refuse(cuda && flags.pin, "--pin", "cpu");
+  refuse(cuda && flags.kernels != Flags().kernels, "--kernels", "cpu");
+  refuse(cuda && !flags.device.empty(), "--device", "cpu");
+}
+
+std::unique_ptr<Backend> make_backend(const Plan& plan, const Flags& flags, const CudaApi* cuda) {
+  if (cuda) return cuda->make_backend(plan, flags.cuda);
+  CpuOptions cpu = cpu_options(find_cluster("this", plan.mesh.ranks()), kernel_set(flags.kernels));
+  cpu.pin = flags.pin;
+  return std::make_unique<CpuBackend>(plan, cpu);
 }
 
 void print_result(const Flags& flags, const RunResult& result) {
@@ -64,14 +84,14 @@ void print_result(const Flags& flags, const RunResult& result) {
 }
 
 int run(const Flags& flags) {
-  require_cpu(flags.backend);
+  refuse_foreign_flags(flags);
+  const CudaApi* cuda = flags.backend == "cuda" ? &usable_cuda() : nullptr;
   const Plan plan = read_plan(flags.file);
   if (!flags.no_verify) require_verified(plan, flags.file);
   const uint32_t sequence = number_fact(plan, flags.file, "sequence");
-  const Cluster cluster = find_cluster("this", plan.mesh.ranks());
-  CpuOptions cpu = cpu_options(cluster, kernel_set(flags.kernels));
-  cpu.pin = flags.pin;
-  CpuBackend backend(plan, cpu);
+  const double peak_flops = flags.device.empty() ? 0 : find_device(flags.device).fp32_flops_per_second;
+  const std::unique_ptr<Backend> backend = make_backend(plan, flags, cuda);
+  const bool speaks = backend->processes().index() == 0;
   RunOptions options;
   options.steps = flags.steps;
   options.hyperparameters = flags.hyper;
@@ -85,12 +105,14 @@ int run(const Flags& flags) {
   const double tokens = number_fact(plan, flags.file, "tokens_per_step");
   const uint32_t every = std::max(1u, flags.steps / 20);
   options.on_step = [&](uint32_t step, double loss, double norm, Picoseconds time) {
-    if (flags.json || (step % every != 0 && step + 1 != flags.steps)) return;
+    if (!speaks || flags.json || (step % every != 0 && step + 1 != flags.steps)) return;
     std::printf("step %5u  loss %8.5f  gradient norm %8.4f  %9s  %8.0f tokens/s\n", step, loss, norm,
                 format_time(time).c_str(), tokens / to_seconds(time));
     std::fflush(stdout);
   };
-  const RunResult result = pgram::run(plan, backend, options);
+  RunResult result = pgram::run(plan, *backend, options);
+  if (!speaks) return kGood;
+  if (peak_flops > 0) result.timeline.facts["peak_flops_per_rank"] = std::to_string(peak_flops);
   if (result.losses.empty()) throw RunError("stopped before the first step was finished");
   if (!flags.out.empty()) write_timeline(result.timeline, flags.out);
   print_result(flags, result);
@@ -125,6 +147,17 @@ void add_run_command(Command& app, int& exit_code) {
   command->add_option("--kernels", flags->kernels, "fast (oneDNN), or plain loops as the oracle")
       ->capture_default_str();
   command->add_flag("--pin", flags->pin, "Pin ranks to cores");
+  command->add_option("--device", flags->device,
+                      "Calibrated device file of this machine: its peak gives the model's FLOPs utilisation");
+  command->add_option("--devices", flags->cuda.devices, "GPUs to use, for example 0,1 (default: the first ones)")
+      ->delimiter(',');
+  command->add_flag("--share-gpu", flags->cuda.share_gpu, "All ranks on one GPU, without NCCL");
+  command->add_flag("--deterministic", flags->cuda.deterministic, "On GPUs: repeats are bit-equal");
+  command
+      ->add_option("--task-timeout", flags->cuda.task_timeout,
+                   "Seconds after which a task that does not end on its GPU fails the run")
+      ->check(Range(0.1, 1e6))
+      ->capture_default_str();
   command->add_flag("--no-verify", flags->no_verify, "Run a plan that the verifier refuses (to see what goes wrong)");
   command->add_flag("--json", flags->json, "Machine-readable");
 }

@@ -138,8 +138,9 @@ TEST(BadInput, TextsAndBackends) {
   ASSERT_EQ(run(folder, kFlags + std::string("--layout tp1 --out ") + plan).code, 0);
   expect_refused(folder, "run " + plan + " --text " + (folder / "none.txt"), {"none.txt"});
   expect_refused(folder, "run " + plan + " --text " + folder.write("short.txt", "abc"), {"short.txt", "3 bytes"});
-  expect_refused(folder, "run " + plan + " --text " + folder.write("t.txt", std::string(999, 'x')) + " --backend cuda",
-                 {"cuda"});
+  expect_refused(folder, "run " + plan + " --text " + folder.write("t.txt", std::string(999, 'x')) + " --backend tpu",
+                 {"cpu or cuda", "tpu"});
+  expect_refused(folder, "run " + plan + " --text " + (folder / "t.txt") + " --share-gpu", {"--share-gpu", "cuda"});
   expect_refused(folder, "run " + plan + " --text " + (folder / "t.txt") + " --steps 0", {"--steps"});
 }
 
