@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
 #include "cpu_backend/kernels/tile_product.h"

@@ -1,5 +1,5 @@
+#include "core/exec/arguments.h"
 #include "core/model/model.h"
-#include "cpu_backend/kernels/arguments.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
 #include "cpu_backend/kernels/vector_math.h"

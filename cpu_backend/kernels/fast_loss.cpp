@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
 #include "cpu_backend/kernels/vector_math.h"
@@ -31,7 +31,7 @@ PGRAM_CLONES void scaled_exp(float* y, const float* x, float max, float factor, 
 
 void ce_max(const Launch& launch, const RankInfo& rank) {
   const int64_t v = width(launch, 1);
-  const VocabularyShard shard(v, launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(v, launch.attributes->vocabulary, rank.tp_rank);
   parallel_for(rows(launch, 1), row_grain(v), rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) floats(launch, 0)[t] = maximum(floats(launch, 1) + t * v, shard.real);
   });
@@ -41,7 +41,7 @@ void ce_sum(const Launch& launch, const RankInfo& rank) {
   float* stats = floats(launch, 0);
   const float *logits = floats(launch, 1), *max = floats(launch, 2);
   const int64_t v = width(launch, 1);
-  const VocabularyShard shard(v, launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(v, launch.attributes->vocabulary, rank.tp_rank);
   parallel_for(rows(launch, 1), row_grain(v), rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t target = shard.local(integers(launch, 3)[t]);
@@ -55,7 +55,7 @@ void ce_bwd(const Launch& launch, const RankInfo& rank) {
   const float *logits = floats(launch, 1), *max = floats(launch, 2), *stats = floats(launch, 3);
   const int64_t v = width(launch, 1);
   const float scale = launch.attributes->scale;
-  const VocabularyShard shard(v, launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(v, launch.attributes->vocabulary, rank.tp_rank);
   parallel_for(rows(launch, 1), row_grain(v), rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const float* row = logits + t * v;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/base/errors.h"
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
 

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
 

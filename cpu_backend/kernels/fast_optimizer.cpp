@@ -1,8 +1,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/exec/optimizer_fields.h"
 #include "cpu_backend/kernels/fast.h"
-#include "cpu_backend/kernels/optimizer_fields.h"
 #include "cpu_backend/kernels/parallel.h"
 
 namespace pgram::fast {
@@ -44,7 +44,7 @@ void sum_squares(const Launch& launch, const RankInfo& rank) {
   double sum = floats(launch, 0)[0];
   for (size_t f = 0; f < gradients.record->fields.size(); ++f) {
     const Field& field = gradients.record->fields[f];
-    const double weight = norm_weight(field, rank);
+    const double weight = norm_weight(field, rank.tp_size);
     if (weight == 0) continue;
     const float* g = field_data(gradients, f);
     const int64_t n = static_cast<int64_t>(field.count()), chunks = (n + kChunk - 1) / kChunk;

@@ -1,10 +1,10 @@
 #include <cmath>
 #include <vector>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
+#include "core/exec/rope_frequencies.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
-#include "cpu_backend/kernels/rope_frequencies.h"
 
 namespace pgram::fast {
 namespace {

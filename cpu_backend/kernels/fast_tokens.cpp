@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/fast.h"
 #include "cpu_backend/kernels/parallel.h"
 
@@ -23,7 +23,7 @@ void embed(const Launch& launch, const RankInfo& rank) {
   const int32_t* tokens = integers(launch, 1);
   const float* table = floats(launch, 2);
   const int64_t h = width(launch, 0);
-  const VocabularyShard shard(rows(launch, 2), launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(rows(launch, 2), launch.attributes->vocabulary, rank.tp_rank);
   parallel_for(count(launch, 1), row_grain(h), rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t row = shard.local(tokens[t]);
@@ -41,7 +41,7 @@ void embed_dw(const Launch& launch, const RankInfo& rank) {
   const float* dy = floats(launch, 1);
   const int32_t* tokens = integers(launch, 2);
   const int64_t h = width(launch, 1), n = count(launch, 2);
-  const VocabularyShard shard(rows(launch, 0), launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(rows(launch, 0), launch.attributes->vocabulary, rank.tp_rank);
   parallel_for(h, 64, rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < n; ++t) {
       const int64_t row = shard.local(tokens[t]);
@@ -53,7 +53,7 @@ void embed_dw(const Launch& launch, const RankInfo& rank) {
 void positions(const Launch& launch, const RankInfo& rank) {
   float* y = floats(launch, 0);
   const float *x = floats(launch, 1), *table = floats(launch, 2);
-  const int64_t h = width(launch, 0), n = rows(launch, 0), first = first_token(launch, n, rank);
+  const int64_t h = width(launch, 0), n = rows(launch, 0), first = first_token(launch, n, rank.tp_rank);
   parallel_for(n, row_grain(h), rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       sum(y + t * h, x + t * h, table + (first + t) % launch.attributes->sequence * h, h);
@@ -63,7 +63,7 @@ void positions(const Launch& launch, const RankInfo& rank) {
 void positions_dw(const Launch& launch, const RankInfo& rank) {
   float* dtable = floats(launch, 0);
   const float* dy = floats(launch, 1);
-  const int64_t h = width(launch, 1), n = rows(launch, 1), first = first_token(launch, n, rank);
+  const int64_t h = width(launch, 1), n = rows(launch, 1), first = first_token(launch, n, rank.tp_rank);
   parallel_for(h, 64, rank.threads, [&](int64_t begin, int64_t end) {
     for (int64_t t = 0; t < n; ++t)
       add_to(dtable + (first + t) % launch.attributes->sequence * h + begin, dy + t * h + begin, end - begin);

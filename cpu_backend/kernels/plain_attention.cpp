@@ -2,9 +2,9 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
+#include "core/exec/rope_frequencies.h"
 #include "cpu_backend/kernels/plain.h"
-#include "cpu_backend/kernels/rope_frequencies.h"
 
 namespace pgram::plain {
 namespace {

@@ -2,8 +2,8 @@
 #include <cstring>
 #include <numbers>
 
+#include "core/exec/arguments.h"
 #include "core/model/model.h"
-#include "cpu_backend/kernels/arguments.h"
 #include "cpu_backend/kernels/plain.h"
 
 namespace pgram::plain {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/plain.h"
 
 namespace pgram::plain {
@@ -13,7 +13,7 @@ void ce_max(const Launch& launch, const RankInfo& rank) {
   float* max = floats(launch, 0);
   const float* logits = floats(launch, 1);
   const int64_t v = width(launch, 1), n = rows(launch, 1);
-  const VocabularyShard shard(v, launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(v, launch.attributes->vocabulary, rank.tp_rank);
   for (int64_t t = 0; t < n; ++t) {
     max[t] = -std::numeric_limits<float>::infinity();
     for (int64_t c = 0; c < shard.real; ++c) max[t] = std::max(max[t], logits[t * v + c]);
@@ -25,7 +25,7 @@ void ce_sum(const Launch& launch, const RankInfo& rank) {
   const float *logits = floats(launch, 1), *max = floats(launch, 2);
   const int32_t* targets = integers(launch, 3);
   const int64_t v = width(launch, 1), n = rows(launch, 1);
-  const VocabularyShard shard(v, launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(v, launch.attributes->vocabulary, rank.tp_rank);
   for (int64_t t = 0; t < n; ++t) {
     float sum = 0;
     for (int64_t c = 0; c < shard.real; ++c) sum += std::exp(logits[t * v + c] - max[t]);
@@ -50,7 +50,7 @@ void ce_bwd(const Launch& launch, const RankInfo& rank) {
   const int32_t* targets = integers(launch, 4);
   const int64_t v = width(launch, 1), n = rows(launch, 1);
   const float scale = launch.attributes->scale;
-  const VocabularyShard shard(v, launch.attributes->vocabulary, rank);
+  const VocabularyShard shard(v, launch.attributes->vocabulary, rank.tp_rank);
   for (int64_t t = 0; t < n; ++t) {
     const int64_t target = shard.local(targets[t]);
     for (int64_t c = 0; c < v; ++c) {

@@ -1,4 +1,4 @@
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/plain.h"
 
 namespace pgram::plain {

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 #include "cpu_backend/kernels/plain.h"
 
 namespace pgram::plain {

@@ -1,24 +1,9 @@
 #include <cmath>
 
-#include "cpu_backend/kernels/optimizer_fields.h"
+#include "core/exec/optimizer_fields.h"
 #include "cpu_backend/kernels/plain.h"
 
-namespace pgram {
-
-AdamStep adam_step(const Launch& launch) {
-  const Hyperparameters& h = *launch.hyperparameters;
-  const double t = static_cast<double>(launch.step) + 1;
-  AdamStep step;
-  step.beta1 = h.beta1;
-  step.beta2 = h.beta2;
-  step.epsilon = h.epsilon;
-  step.step = static_cast<float>(h.learning_rate / (1 - std::pow(double{h.beta1}, t)));
-  step.root = static_cast<float>(std::sqrt(1 - std::pow(double{h.beta2}, t)));
-  step.decayed = 1.0f - h.learning_rate * h.weight_decay;
-  return step;
-}
-
-namespace plain {
+namespace pgram::plain {
 
 void sum_squares(const Launch& launch, const RankInfo& rank) {
   float* s = floats(launch, 0);
@@ -29,7 +14,7 @@ void sum_squares(const Launch& launch, const RankInfo& rank) {
     const uint64_t n = gradients.record->fields[f].count();
     double squares = 0;
     for (uint64_t i = 0; i < n; ++i) squares += double{g[i]} * g[i];
-    sum += norm_weight(gradients.record->fields[f], rank) * squares;
+    sum += norm_weight(gradients.record->fields[f], rank.tp_size) * squares;
   }
   s[0] = static_cast<float>(sum);
 }
@@ -71,5 +56,4 @@ void sgd(const Launch& launch, const RankInfo&) {
   }
 }
 
-}  // namespace plain
-}  // namespace pgram
+}  // namespace pgram::plain

@@ -1,7 +1,7 @@
 // Walks the fields of an optimizer step: parameter, gradient and state records list the same tensors in the same
 // order, each record with its own offsets.
 #pragma once
-#include "cpu_backend/kernels/arguments.h"
+#include "core/exec/arguments.h"
 
 namespace pgram {
 
@@ -11,9 +11,9 @@ inline float* field_data(const Tensor& tensor, size_t field) {
 
 /// How much of a field's squares this rank adds to the gradient norm: ranks that hold equal copies share the count,
 /// so that the sum over tp and pp counts every parameter once.
-inline double norm_weight(const Field& field, const RankInfo& rank) {
+inline double norm_weight(const Field& field, uint32_t tp_size) {
   if (field.duplicate) return 0;
-  return field.shard_axes & kTp ? 1.0 : 1.0 / rank.tp_size;
+  return field.shard_axes & kTp ? 1.0 : 1.0 / tp_size;
 }
 
 /// AdamW's step as numbers (Loshchilov and Hutter 2019; PyTorch's order of operations):

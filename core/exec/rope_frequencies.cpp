@@ -1,4 +1,4 @@
-#include "cpu_backend/kernels/rope_frequencies.h"
+#include "core/exec/rope_frequencies.h"
 
 #include <cmath>
 #include <numbers>

@@ -1,4 +1,4 @@
-// Rotary embedding's angles, shared by both kernel sets.
+// Rotary embedding's angles, shared by all kernel sets.
 #pragma once
 #include <cstdint>
 

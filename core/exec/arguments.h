@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "core/exec/backend.h"
-#include "cpu_backend/kernels/kernels.h"
 
 namespace pgram {
 
@@ -45,7 +44,7 @@ struct HeadShape {
 /// Global vocabulary index of this rank's first row or logit column; [first, end) are real tokens, the rest padding.
 struct VocabularyShard {
   int64_t first, real;
-  VocabularyShard(int64_t local, uint32_t vocabulary, const RankInfo& rank) : first(rank.tp_rank * local), real(local) {
+  VocabularyShard(int64_t local, uint32_t vocabulary, uint32_t tp_rank) : first(tp_rank * local), real(local) {
     if (vocabulary > 0) real = first >= vocabulary ? 0 : (first + local > vocabulary ? vocabulary - first : local);
   }
   /// Local index of a token, -1 if it is not in this shard.
@@ -55,9 +54,10 @@ struct VocabularyShard {
   }
 };
 
-/// Position in its sequence of this rank's token 0, and whether tokens are split over tp, see run_kernel.
-inline int64_t first_token(const Launch& launch, int64_t n, const RankInfo& rank) {
-  return launch.attributes->heads == 1 ? rank.tp_rank * n : 0;
+/// Place of this rank's token 0 among the micro-batch's, sequences lying one behind the other: `positions` with
+/// Attributes::heads = 1 holds a rank's share [tp_rank * n, (tp_rank + 1) * n) of that list (sequence parallelism).
+inline int64_t first_token(const Launch& launch, int64_t n, uint32_t tp_rank) {
+  return launch.attributes->heads == 1 ? tp_rank * n : 0;
 }
 
 }  // namespace pgram
