@@ -10,24 +10,34 @@
 namespace pgram::sim {
 namespace {
 
+/// What the tasks of a stream leave behind them.
+struct StreamTimes {
+  Picoseconds free = 0;  // the next task may begin
+  Picoseconds done = 0;  // all tasks so far have ended: what an event recorded now says
+};
+
 struct Walker {
   const Instance* instance = nullptr;
   uint32_t call = 0, op = 0;
   const Sync* sync = nullptr;  // next of the call's
-  bool resumed = false;        // the partners have come while it stood at (call, op) ...
+  bool resumed = false;        // all partners have come while it stood at (call, op) ...
+  uint32_t unmet = 0;          // ... for which so many of its ops had to wait ...
   Picoseconds arrival = 0;     // ... since this time
-  Picoseconds start = 0;       // ... and start together
-  std::array<Picoseconds, kStreams> free{};
+  std::array<StreamTimes, kStreams> streams{};
   std::vector<Picoseconds> events;
-  std::vector<Picoseconds> ends;  // of the running call's ops
+  std::vector<Picoseconds> times;  // of the running call's ops: when they start, and then when their stream is done
   std::array<Span*, kStreams> spans{};
   Picoseconds last = 0;
   uint64_t tasks = 0;
 };
 
+struct Waiting {
+  uint32_t walker = 0, op = 0;
+};
+
 struct Meeting {
   Picoseconds latest = 0;
-  std::vector<uint32_t> waiting;
+  std::vector<Waiting> waiting;
 };
 
 class Evaluator {
@@ -39,7 +49,7 @@ class Evaluator {
       Walker& walker = walkers_.emplace_back();
       walker.instance = &instance;
       walker.events.resize(instance.program->num_events);
-      walker.ends.resize(most_ops);
+      walker.times.resize(most_ops);
       std::copy(std::begin(instance.spans), std::end(instance.spans), walker.spans.begin());
     }
   }
@@ -52,20 +62,30 @@ class Evaluator {
       advance(next);
     }
     Outcome outcome;
-    std::vector<Stuck> stuck;
     for (const Walker& w : walkers_) {
       outcome.makespan = std::max(outcome.makespan, w.last);
       outcome.tasks += w.tasks;
-      const std::vector<Call>& calls = w.instance->program->calls;
-      if (w.call == calls.size()) continue;
-      const Op& op = problem_.plan.bodies[calls[w.call].body].ops[w.op];
-      stuck.push_back({{w.instance->rank, w.call, static_cast<uint16_t>(w.op)}, op.comm});
     }
-    if (!stuck.empty()) outcome.error = deadlock_text(problem_.plan, stuck);
+    if (const std::vector<Stuck> tasks = stuck(); !tasks.empty()) {
+      outcome.error = deadlock_text(problem_.plan, tasks);
+    }
     return outcome;
   }
 
  private:
+  std::vector<Stuck> stuck() const {
+    std::vector<Stuck> result;
+    for (const Meeting& meeting : meetings_) {
+      for (const Waiting& waiting : meeting.waiting) {
+        const Walker& w = walkers_[waiting.walker];
+        const Body& body = problem_.plan.bodies[w.instance->program->calls[w.call].body];
+        result.push_back({{w.instance->rank, w.call, static_cast<uint16_t>(waiting.op)}, body.ops[waiting.op].comm});
+      }
+    }
+    std::sort(result.begin(), result.end(), [](const Stuck& a, const Stuck& b) { return a.task < b.task; });
+    return result;
+  }
+
   /// Until the end of the program, or a meeting that is not complete.
   void advance(uint32_t id) {
     Walker& w = walkers_[id];
@@ -76,22 +96,49 @@ class Evaluator {
       const OpCost* costs = w.instance->costs + problem_.first_op[call.body];
       const Sync* syncs_end = program.syncs.data() + call.first_sync + call.num_syncs;
       if (w.op == 0 && !w.resumed) w.sync = syncs_end - call.num_syncs;
+      if (body.grouped) {
+        if (!body.ops.empty() && !run_group(id, body, costs, syncs_end)) return;
+        continue;
+      }
       for (; w.op < body.ops.size(); ++w.op) {
         const Op& op = body.ops[w.op];
         if (w.resumed) {
           w.resumed = false;
         } else {
-          w.arrival = w.start = arrival(w, body, op, syncs_end);
-          if (op.comm != kNoComm && !meet(id, w.instance->meetings[op.comm])) return;
+          w.arrival = w.times[w.op] = arrival(w, body, op, syncs_end);
+          if (op.comm != kNoComm && !meet(id, w.op, w.instance->meetings[op.comm])) {
+            w.unmet = 1;
+            return;
+          }
         }
-        finish(w, op, costs[w.op], syncs_end);
+        finish(w, op, costs[w.op]);
+        record(w, syncs_end);
       }
     }
   }
 
+  /// All ops of a grouped body at once. False where the instance must wait for partners.
+  bool run_group(uint32_t id, const Body& body, const OpCost* costs, const Sync* syncs_end) {
+    Walker& w = walkers_[id];
+    if (!w.resumed) {
+      w.arrival = arrival(w, body, body.ops[0], syncs_end);
+      w.unmet = 0;
+      for (uint32_t i = 0; i < body.ops.size(); ++i) {
+        w.times[i] = w.arrival;
+        if (!meet(id, i, w.instance->meetings[body.ops[i].comm])) ++w.unmet;
+      }
+      if (w.unmet) return false;
+    }
+    w.resumed = false;
+    for (; w.op < body.ops.size(); ++w.op) finish(w, body.ops[w.op], costs[w.op]);
+    --w.op;  // records are after the last
+    record(w, syncs_end);
+    return true;
+  }
+
   static Picoseconds arrival(Walker& w, const Body& body, const Op& op, const Sync* syncs_end) {
-    Picoseconds time = w.free[static_cast<size_t>(op.stream)];
-    for (int i = 0; i < op.num_waits; ++i) time = std::max(time, w.ends[body.waits[op.first_wait + i]]);
+    Picoseconds time = w.streams[static_cast<size_t>(op.stream)].free;
+    for (int i = 0; i < op.num_waits; ++i) time = std::max(time, w.times[body.waits[op.first_wait + i]]);
     for (; w.sync < syncs_end && w.sync->op == w.op && !w.sync->records(); ++w.sync) {
       time = std::max(time, w.events[w.sync->slot()]);
     }
@@ -99,38 +146,45 @@ class Evaluator {
   }
 
   /// The last to come sets the start and wakes the others; before that the instance stays there.
-  bool meet(uint32_t id, uint32_t place) {
+  bool meet(uint32_t id, uint32_t op, uint32_t place) {
     const uint32_t needed = problem_.meeting_size[place];
     if (needed == 1) return true;
     Meeting& meeting = meetings_[place];
     Walker& w = walkers_[id];
     meeting.latest = meeting.waiting.empty() ? w.arrival : std::max(meeting.latest, w.arrival);
     if (meeting.waiting.size() + 1 < needed) {
-      meeting.waiting.push_back(id);
+      meeting.waiting.push_back({id, op});
       return false;
     }
-    w.start = meeting.latest;
-    for (uint32_t other : meeting.waiting) {
-      walkers_[other].start = meeting.latest;
-      walkers_[other].resumed = true;
-      runnable_.push_back(other);
+    w.times[op] = meeting.latest;
+    for (const Waiting& other : meeting.waiting) {
+      Walker& waited = walkers_[other.walker];
+      waited.times[other.op] = meeting.latest;
+      if (--waited.unmet) continue;
+      waited.resumed = true;
+      runnable_.push_back(other.walker);
     }
     meeting.waiting.clear();
     return true;
   }
 
-  static void finish(Walker& w, const Op& op, const OpCost& cost, const Sync* syncs_end) {
+  static void finish(Walker& w, const Op& op, const OpCost& cost) {
     const size_t stream = static_cast<size_t>(op.stream);
-    const Picoseconds free = w.start + cost.hold, end = free + cost.tail;
-    w.free[stream] = free;
-    w.ends[w.op] = end;
+    StreamTimes& times = w.streams[stream];
+    const Picoseconds start = w.times[w.op], free = start + cost.hold, end = free + cost.tail;
+    times.free = std::max(times.free, free);
+    times.done = std::max(times.done, end);
+    w.times[w.op] = times.done;
     w.last = std::max(w.last, end);
     ++w.tasks;
     if (w.spans[stream]) {
       *w.spans[stream]++ = make_span(*w.instance, w.call, static_cast<uint16_t>(w.op), static_cast<uint8_t>(stream),
-                                     w.arrival, w.start, end);
+                                     w.arrival, start, end);
     }
-    for (; w.sync < syncs_end && w.sync->op == w.op; ++w.sync) w.events[w.sync->slot()] = end;
+  }
+
+  static void record(Walker& w, const Sync* syncs_end) {
+    for (; w.sync < syncs_end && w.sync->op == w.op; ++w.sync) w.events[w.sync->slot()] = w.times[w.op];
   }
 
   const Problem& problem_;

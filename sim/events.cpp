@@ -14,7 +14,8 @@ namespace pgram::sim {
 namespace {
 
 /// An issued task, one cache line. Its number ("ticket") counts the rank's tasks; its place in the rank's window is
-/// used again later, so that a reference holds both.
+/// used again later, so that a reference holds both. Of a group, whose tasks have tickets in a row, the first stands
+/// for all of them where streams and events are concerned.
 struct alignas(64) Node {
   Picoseconds arrival = 0;  // the latest of what it waits for; while some are pending, so far
   const OpCost* cost = nullptr;
@@ -25,10 +26,11 @@ struct alignas(64) Node {
   uint32_t waiter = kNone;        // who waits for its end ...
   uint32_t more_waiters = kNone;  // ... and who else: a list of edges
   uint32_t meeting = kNone, partner = kNone;
-  uint16_t op = 0, pending = 0;
+  uint16_t op = 0, pending = 0;  // pending of a group's first task, once that has come: tasks without an end
   uint8_t stream = 0;
   Kernel kernel = Kernel::opaque;
-  bool freed = false, ended = false;
+  bool freed = false;
+  bool ended : 1 = false, grouped : 1 = false;
 };
 static_assert(sizeof(Node) == 64);
 
@@ -41,6 +43,12 @@ struct Edge {
   uint32_t node = 0, next = kNone;
 };
 
+struct StreamState {
+  Reference last;
+  Picoseconds free = 0;  // of the tasks so far: when the next may begin ...
+  Picoseconds done = 0;  // ... and when all have ended, which is what an event says
+};
+
 struct Rank {
   const Instance* instance = nullptr;
   uint32_t first_node = 0;
@@ -50,7 +58,7 @@ struct Rank {
   const Sync* sync = nullptr;
   uint32_t oldest = 0, next = 0;  // tickets: first unfinished, and the next to issue
   uint32_t call_ticket = 0;       // of the running call's first op
-  std::array<Reference, kStreams> last{};
+  std::array<StreamState, kStreams> streams{};
   std::vector<Reference> events;
   std::array<Span*, kStreams> spans{};
 };
@@ -69,18 +77,28 @@ uint64_t count_tasks(const Plan& plan, const Program& program) {
   return tasks;
 }
 
+/// Tasks that one issue may add to a window: those of the largest group.
+uint32_t most_issued_at_once(const Plan& plan) {
+  size_t most = 1;
+  for (const Body& body : plan.bodies) {
+    if (body.grouped) most = std::max(most, body.ops.size());
+  }
+  return static_cast<uint32_t>(most);
+}
+
 class EventLoop {
  public:
   explicit EventLoop(const Problem& problem)
       : problem_(problem), meetings_(problem.meeting_size.size()), cores_(problem.shared_cores) {
     uint32_t nodes = 0;
+    const uint32_t at_once = most_issued_at_once(problem.plan);
     for (const Instance& instance : problem.instances) {
       Rank& rank = ranks_.emplace_back();
       rank.instance = &instance;
       rank.first_node = nodes;
       rank.window = static_cast<uint32_t>(
           std::clamp<uint64_t>(count_tasks(problem.plan, *instance.program), 1, problem.launch_window));
-      rank.ring_mask = std::bit_ceil(rank.window) - 1;
+      rank.ring_mask = std::bit_ceil(rank.window + at_once - 1) - 1;
       nodes += rank.ring_mask + 1;
       rank.events.resize(instance.program->num_events);
       std::copy(std::begin(instance.spans), std::end(instance.spans), rank.spans.begin());
@@ -118,6 +136,10 @@ class EventLoop {
       for (; rank.op < body.ops.size(); ++rank.op) {
         while (rank.oldest < rank.next && node(rank, rank.oldest).ended) ++rank.oldest;
         if (rank.next - rank.oldest >= rank.window) return;
+        if (body.grouped) {
+          issue_group(r, body, call, syncs_end);
+          break;
+        }
         issue_task(r, body, body.ops[rank.op], call, syncs_end);
       }
     }
@@ -125,6 +147,28 @@ class EventLoop {
   }
 
   void issue_task(uint32_t r, const Body& body, const Op& op, const Call& call, const Sync* syncs_end) {
+    Rank& rank = ranks_[r];
+    const Reference self = add_node(r, op, call);
+    count_waits(rank, self.node, body, op, syncs_end);
+    for (; rank.sync < syncs_end && rank.sync->op == rank.op; ++rank.sync) rank.events[rank.sync->slot()] = self;
+    rank.streams[static_cast<size_t>(op.stream)].last = self;
+    if (--nodes_[self.node].pending == 0) arrive(self.node);
+  }
+
+  /// All tasks of a grouped body, whatever the window. The first one's waits are the group's, as are the last one's
+  /// records.
+  void issue_group(uint32_t r, const Body& body, const Call& call, const Sync* syncs_end) {
+    Rank& rank = ranks_[r];
+    const Reference first{place(rank, rank.next), rank.next};
+    for (; rank.op < body.ops.size(); ++rank.op) nodes_[add_node(r, body.ops[rank.op], call).node].grouped = true;
+    rank.op = 0;
+    count_waits(rank, first.node, body, body.ops[0], syncs_end);
+    for (; rank.sync < syncs_end; ++rank.sync) rank.events[rank.sync->slot()] = first;
+    rank.streams[static_cast<size_t>(body.ops[0].stream)].last = first;
+    if (--nodes_[first.node].pending == 0) arrive_group(first.node);
+  }
+
+  Reference add_node(uint32_t r, const Op& op, const Call& call) {
     Rank& rank = ranks_[r];
     const Reference self{place(rank, rank.next), rank.next};
     const size_t stream = static_cast<size_t>(op.stream);
@@ -140,23 +184,25 @@ class EventLoop {
     node.kernel = op.kernel;
     if (op.comm != kNoComm) node.meeting = rank.instance->meetings[op.comm];
     if (rank.spans[stream]) node.span = rank.spans[stream]++;
+    ++rank.next;
+    return self;
+  }
 
-    node.pending = 1;  // until all are counted
-    if (const Reference before = rank.last[stream]; is_current(before) && !nodes_[before.node].freed) {
-      nodes_[before.node].successor = self.node;
+  /// `pending` of the task is then one more than there are, so that it does not come before it is issued.
+  void count_waits(Rank& rank, uint32_t index, const Body& body, const Op& op, const Sync* syncs_end) {
+    Node& node = nodes_[index];
+    node.pending = 1;
+    if (const Reference before = rank.streams[node.stream].last; is_current(before) && !nodes_[before.node].freed) {
+      nodes_[before.node].successor = index;
       ++node.pending;
     }
     for (int i = 0; i < op.num_waits; ++i) {
       const uint32_t ticket = rank.call_ticket + body.waits[op.first_wait + i];
-      wait_for_end({place(rank, ticket), ticket}, node, self.node);
+      wait_for_end({place(rank, ticket), ticket}, node, index);
     }
     for (; rank.sync < syncs_end && rank.sync->op == rank.op && !rank.sync->records(); ++rank.sync) {
-      wait_for_end(rank.events[rank.sync->slot()], node, self.node);
+      wait_for_end(rank.events[rank.sync->slot()], node, index);
     }
-    for (; rank.sync < syncs_end && rank.sync->op == rank.op; ++rank.sync) rank.events[rank.sync->slot()] = self;
-    rank.last[stream] = self;
-    ++rank.next;
-    if (--node.pending == 0) arrive(self.node);
   }
 
   static uint32_t place(const Rank& rank, uint32_t ticket) { return rank.first_node + (ticket & rank.ring_mask); }
@@ -209,6 +255,25 @@ class EventLoop {
     meeting.waiting.clear();
   }
 
+  /// The tasks of a group come together, each to its own meeting.
+  void arrive_group(uint32_t first) {
+    const Node& node = nodes_[first];
+    const Rank& rank = ranks_[node.rank];
+    const uint32_t tasks = group_size(node), ticket = node.ticket;
+    const Picoseconds arrival = node.arrival;
+    nodes_[first].pending = static_cast<uint16_t>(tasks);
+    for (uint32_t i = 0; i < tasks; ++i) {
+      const uint32_t member = place(rank, ticket + i);
+      nodes_[member].arrival = arrival;
+      arrive(member);
+    }
+  }
+
+  uint32_t group_size(const Node& node) const {
+    const Call& call = ranks_[node.rank].instance->program->calls[node.call];
+    return static_cast<uint32_t>(problem_.plan.bodies[call.body].ops.size());
+  }
+
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.
   void pair_up(const Meeting& meeting) {
     if (!problem_.shared_cores) return;
@@ -235,12 +300,22 @@ class EventLoop {
   }
 
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
-    const Picoseconds tail = nodes_[index].cost->tail;
-    if (tail > 0) {
-      push(time + hold, index, kFreed);
-      push(time + hold + tail, index, kEnded);
+    const Node& node = nodes_[index];
+    Rank& rank = ranks_[node.rank];
+    StreamState& stream = rank.streams[node.stream];
+    const Picoseconds free = time + hold, end = free + node.cost->tail;
+    if (node.span) node.span->end = end;
+    stream.free = std::max(stream.free, free);
+    stream.done = std::max(stream.done, end);
+    if (node.grouped) {
+      index = place(rank, node.ticket - node.op);
+      if (--nodes_[index].pending) return;
+    }
+    if (stream.done > stream.free) {
+      push(stream.free, index, kFreed);
+      push(stream.done, index, kEnded);
     } else {
-      push(time + hold, index, kBoth);
+      push(stream.free, index, kBoth);
     }
   }
 
@@ -296,7 +371,7 @@ class EventLoop {
     Node& node = nodes_[index];
     node.ended = true;
     ++ended_;
-    if (node.span) node.span->end = now_;
+    if (node.grouped) end_others(node);
     if (node.waiter != kNone) one_less(node.waiter);
     for (uint32_t edge = node.more_waiters; edge != kNone;) {
       const auto [waiter, next] = edges_[edge];
@@ -308,11 +383,22 @@ class EventLoop {
     if (node.ticket == ranks_[node.rank].oldest) issue(node.rank);
   }
 
+  void end_others(const Node& first) {
+    const uint32_t tasks = group_size(first);
+    for (uint32_t i = 1; i < tasks; ++i) nodes_[place(ranks_[first.rank], first.ticket + i)].ended = true;
+    ended_ += tasks - 1;
+  }
+
   /// One of the things that a task waits for has come to pass.
   void one_less(uint32_t index) {
     Node& waiter = nodes_[index];
     waiter.arrival = now_;
-    if (--waiter.pending == 0) arrive(index);
+    if (--waiter.pending) return;
+    if (waiter.grouped) {
+      arrive_group(index);
+    } else {
+      arrive(index);
+    }
   }
 
   std::vector<Stuck> stuck() const {

@@ -26,6 +26,17 @@ const char* name_of(Axis axis) {
   return "?";
 }
 
+const char* name_of(PointToPoint p2p) {
+  return p2p == PointToPoint::paired ? "paired" : "channels";
+}
+
+PointToPoint parse_point_to_point(const std::string& text) {
+  for (PointToPoint p2p : {PointToPoint::channels, PointToPoint::paired}) {
+    if (text == name_of(p2p)) return p2p;
+  }
+  throw InputError("p2p", "expected channels or paired, got '" + text + "'");
+}
+
 [[noreturn]] static void refuse(const std::string& text, const std::string& message) {
   throw InputError("layout '" + text + "'", message);
 }
@@ -73,15 +84,19 @@ Layout parse_layout(const std::string& text) {
     const std::string name = part.substr(0, name_length);
     if (!seen.insert(name).second && !name.empty()) refuse(text, "'" + name + "' is given twice");
     if (const std::string feature = why_not_available(name); !feature.empty()) {
-      refuse(text, "'" + part + "': " + feature + " is not available yet; known parts are tpN, ppN, dpN and sp");
+      refuse(text,
+             "'" + part + "': " + feature + " is not available yet; known parts are tpN, ppN, dpN, sp and paired");
     }
     uint32_t* degree = name == "tp" ? &layout.tp : name == "pp" ? &layout.pp : name == "dp" ? &layout.dp : nullptr;
     if (degree) {
       *degree = parse_degree(text, part, std::string_view(part).substr(name_length));
     } else if (part == "sp") {
       layout.sequence_parallel = true;
+    } else if (part == name_of(PointToPoint::paired)) {
+      layout.p2p = PointToPoint::paired;
     } else {
-      refuse(text, "unknown part '" + part + "'; expected degrees like 'tp4.pp2.dp2' and optionally '.sp'");
+      refuse(text,
+             "unknown part '" + part + "'; expected degrees like 'tp4.pp2.dp2' and optionally '.sp' and '.paired'");
     }
   }
   // Each degree is at most 2^20, so the product of three fits 64 bits.
@@ -92,6 +107,9 @@ Layout parse_layout(const std::string& text) {
   }
   if (layout.sequence_parallel && layout.tp == 1) {
     refuse(text, "'sp' splits activations over the tensor-parallel ranks and needs tp of at least 2");
+  }
+  if (layout.p2p == PointToPoint::paired && layout.pp == 1) {
+    refuse(text, "'paired' is about what pipeline stages send each other and needs pp of at least 2");
   }
   return layout;
 }
@@ -104,6 +122,7 @@ std::string to_text(const Layout& layout) {
   if (layout.dp > 1) append("dp" + std::to_string(layout.dp));
   if (text.empty()) append("tp1");
   if (layout.sequence_parallel) append("sp");
+  if (layout.p2p == PointToPoint::paired) append(name_of(layout.p2p));
   return text;
 }
 

@@ -107,23 +107,30 @@ class Walker {
     std::vector<Clock> end;
     for (uint32_t c = 0; c < program_.calls.size(); ++c) {
       const Body& body = plan_.bodies[program_.calls[c].body];
-      if (end.size() < body.ops.size()) end.resize(body.ops.size());
-      for (uint16_t i = 0; i < body.ops.size(); ++i) issue({c, i}, body, end);
+      const uint16_t ops = static_cast<uint16_t>(body.ops.size());
+      if (end.size() < ops) end.resize(ops);
+      if (body.grouped) {
+        if (ops) issue(c, 0, ops, body, end);
+        continue;
+      }
+      for (uint16_t i = 0; i < ops; ++i) issue(c, i, i + 1, body, end);
     }
     return std::move(waits_);
   }
 
  private:
-  void issue(Position at, const Body& body, std::vector<Clock>& end) {
-    const Call& call = program_.calls[at.call];
-    const Op& op = body.ops[at.op];
+  /// One operation of a stream: an op, or all ops of a grouped body, which waits before its first and is awaited after
+  /// its last.
+  void issue(uint32_t call_index, uint16_t first_op, uint16_t end_op, const Body& body, std::vector<Clock>& end) {
+    const Call& call = program_.calls[call_index];
+    const Op& op = body.ops[first_op];
     const int stream = static_cast<int>(op.stream);
     Clock& clock = clock_[stream];
     for (int w = 0; w < op.num_waits; ++w) join(clock, end[body.waits[op.first_wait + w]]);
 
     const BodyAccesses& accesses = accesses_[call.body];
-    const Access* first = accesses.accesses.data() + accesses.first[at.op];
-    const Access* last = accesses.accesses.data() + accesses.first[at.op + 1];
+    const Access* first = accesses.accesses.data() + accesses.first[first_op];
+    const Access* last = accesses.accesses.data() + accesses.first[end_op];
     Clock needed{};
     for (const Access* a = first; a != last; ++a) {
       FieldState* state = slot(call, *a);
@@ -131,14 +138,14 @@ class Walker {
     }
     for (int s = 0; s < kStreams; ++s) {
       if (s == stream || needed[s] <= clock[s] || implied(s, stream, needed, clock)) continue;
-      waits_.push_back({at, place_[s][needed[s]]});
+      waits_.push_back({{call_index, first_op}, place_[s][needed[s]]});
       join(clock, history_[s][needed[s]]);
     }
     const uint32_t sequence = static_cast<uint32_t>(history_[stream].size());
     clock[stream] = sequence;
-    end[at.op] = clock;
+    end[end_op - 1] = clock;
     history_[stream].push_back(clock);
-    place_[stream].push_back(at);
+    place_[stream].push_back({call_index, static_cast<uint16_t>(end_op - 1)});
     for (const Access* a = first; a != last; ++a) {
       FieldState* state = slot(call, *a);
       for (int f = 0; f < a->num_fields; ++f) touch(state[f], a->writes, stream, sequence);

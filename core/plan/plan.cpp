@@ -11,9 +11,9 @@ static uint64_t align(uint64_t bytes) {
 }
 
 const char* name_of(Stream stream) {
-  static constexpr std::array kNames{"compute",     "tensor",      "data",        "misc",
-                                     "down.f.send", "down.f.recv", "down.b.send", "down.b.recv",
-                                     "up.f.send",   "up.f.recv",   "up.b.send",   "up.b.recv"};
+  static constexpr std::array kNames{"compute",     "tensor",      "data",        "misc",      "down.f.send",
+                                     "down.f.recv", "down.b.send", "down.b.recv", "up.f.send", "up.f.recv",
+                                     "up.b.send",   "up.b.recv",   "down",        "up"};
   return kNames[static_cast<size_t>(stream)];
 }
 
@@ -98,7 +98,7 @@ std::string to_text(const Plan& plan, const Task& task) {
   const Call& call = plan.programs[plan.role(task.rank)].calls[task.call];
   const Body& body = plan.bodies[call.body];
   return "rank " + std::to_string(task.rank) + " " + body.name + "(layer " + std::to_string(call.layer) + ", mb " +
-         std::to_string(call.micro_batch) + ")." + std::to_string(task.op) + ":" +
+         std::to_string(micro_batch_of(call, body.ops[task.op])) + ")." + std::to_string(task.op) + ":" +
          std::string(name_of(body.ops[task.op].kernel));
 }
 

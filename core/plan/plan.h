@@ -28,7 +28,11 @@ constexpr Stream channel_stream(bool up, bool gradient, bool receives) {
   return static_cast<Stream>(static_cast<int>(Stream::channel_first) + (up ? 4 : 0) + (gradient ? 2 : 0) +
                              (receives ? 1 : 0));
 }
-constexpr int kStreams = static_cast<int>(Stream::channel_first) + 8;
+/// Paired point-to-point: one stream per neighbour, for both directions of data.
+constexpr Stream neighbour_stream(bool up) {
+  return static_cast<Stream>(static_cast<int>(Stream::channel_first) + 8 + (up ? 1 : 0));
+}
+constexpr int kStreams = static_cast<int>(Stream::channel_first) + 10;
 const char* name_of(Stream);
 
 struct Field {
@@ -113,7 +117,8 @@ struct Op {
   uint16_t comm = kNoComm;
   uint32_t first_operand = 0, first_wait = 0;
   uint32_t attributes = 0;
-  uint32_t reserved = 0;
+  /// Of a grouped Body: what this op moves belongs to the micro-batch of the Call plus this.
+  int32_t micro_batch_offset = 0;
   uint64_t flops = 0, bytes = 0;  ///< communication: bytes = nccl-tests' size
 };
 static_assert(sizeof(Op) == 40);
@@ -121,6 +126,9 @@ static_assert(sizeof(Op) == 40);
 struct Body {
   std::string name;  ///< "layer.f"
   Category category = Category::other;
+  /// Its ops are sends and receives of one stream, at most one per channel, that start together: one group call. For
+  /// its stream the group is one operation; a Call's waits are before its first op, its records after the last.
+  bool grouped = false;
   std::vector<uint16_t> formals;  ///< record of each formal
   std::vector<Op> ops;
   std::vector<Operand> operands;
@@ -155,11 +163,14 @@ struct Call {
   uint16_t body = 0, layer = 0, micro_batch = 0, num_syncs = 0;
 };
 static_assert(sizeof(Call) == 20);
+constexpr uint32_t micro_batch_of(const Call& call, const Op& op) {
+  return static_cast<uint32_t>(call.micro_batch + op.micro_batch_offset);
+}
 
 enum class SlotKind : uint8_t { F, B, I, W, send_f, recv_f, send_b, recv_b, prologue, gradients, optimizer };
 const char* name_of(SlotKind);
 
-/// "2F0": the schedule's level, a run of calls.
+/// "2F0": the schedule's level, a run of calls. The receive of an exchange has none: it is in the call of its send.
 struct SlotOp {
   SlotKind kind = SlotKind::F;
   uint16_t stage = 0, micro_batch = 0;

@@ -144,7 +144,8 @@ void read_operands(const JsonObject& o, const std::string& key, const Plan& plan
 }
 
 Op read_op(const JsonObject& o, const Plan& plan, Body& body) {
-  o.allow_only({"kernel", "stream", "writes", "reads", "read_writes", "comm", "attributes", "flops", "bytes", "after"});
+  o.allow_only({"kernel", "stream", "writes", "reads", "read_writes", "comm", "micro_batch_offset", "attributes",
+                "flops", "bytes", "after"});
   Op op;
   op.kernel = parse_enum<Kernel>(o, "kernel", kKernels);
   op.stream = parse_enum<Stream>(o, "stream", kStreams);
@@ -161,6 +162,10 @@ Op read_op(const JsonObject& o, const Plan& plan, Body& body) {
     if (op.comm >= plan.comms.size()) o.fail("comm", "no such communicator");
     if (is_point_to_point(op.kernel) != plan.comms[op.comm].directed) o.fail("comm", "channels are for send and recv");
     if (op.num_operands == 0) o.fail("reads", "communication needs an operand");
+  }
+  if (o.has("micro_batch_offset")) {
+    if (!body.grouped) o.fail("micro_batch_offset", "expected in grouped bodies only");
+    op.micro_batch_offset = static_cast<int32_t>(o.i64("micro_batch_offset", -0xffff, 0xffff));
   }
   op.attributes = o.u32("attributes", 0, static_cast<uint32_t>(plan.attributes.size()) - 1);
   op.flops = o.u64("flops", 0, uint64_t{1} << 62);
@@ -180,10 +185,11 @@ Op read_op(const JsonObject& o, const Plan& plan, Body& body) {
 }
 
 Body read_body(const JsonObject& o, const Plan& plan) {
-  o.allow_only({"name", "category", "formals", "ops"});
+  o.allow_only({"name", "category", "grouped", "formals", "ops"});
   Body body;
   body.name = o.string("name");
   body.category = parse_enum<Category>(o, "category", kCategories);
+  body.grouped = o.boolean_or("grouped", false);
   if (plan.records.empty()) o.fail("formals", "the plan has no records");
   for (uint64_t record : o.u64s("formals", 0, plan.records.size() - 1, 255))
     body.formals.push_back(static_cast<uint16_t>(record));
@@ -247,6 +253,9 @@ class ProgramReader {
       call.body = static_cast<uint16_t>(number(r[0], plan_.bodies.size() - 1));
       call.layer = static_cast<uint16_t>(number(r[1], 0xffff));
       call.micro_batch = static_cast<uint16_t>(number(r[2], 0xffff));
+      for (const Op& op : plan_.bodies[call.body].ops) {
+        if (micro_batch_of(call, op) > 0xffff) fail("an op's micro_batch_offset leaves 0 to 65535");
+      }
       read_args(call, r[3]);
       read_syncs(call, r[4]);
       program_.calls.push_back(call);

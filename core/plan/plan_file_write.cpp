@@ -113,6 +113,7 @@ void write_op(Writer& w, const Body& body, const Op& op) {
   operands(op.num_writes, op.num_operands);
   if (op.read_writes) w << ",\"read_writes\":" << op.read_writes;
   if (op.comm != kNoComm) w << ",\"comm\":" << op.comm;
+  if (op.micro_batch_offset) w << ",\"micro_batch_offset\":" << op.micro_batch_offset;
   w << ",\"attributes\":" << op.attributes << ",\"flops\":" << op.flops << ",\"bytes\":" << op.bytes;
   if (op.num_waits) {
     w << ",\"after\":";
@@ -123,7 +124,9 @@ void write_op(Writer& w, const Body& body, const Op& op) {
 }
 
 void write_body(Writer& w, const Body& body) {
-  w << "{\"name\":" << quoted(body.name) << ",\"category\":" << quoted(name_of(body.category)) << ",\"formals\":";
+  w << "{\"name\":" << quoted(body.name) << ",\"category\":" << quoted(name_of(body.category));
+  if (body.grouped) w << ",\"grouped\":true";
+  w << ",\"formals\":";
   w.numbers(body.formals);
   w << ",\"ops\":";
   w.list(body.ops, true, [&](const Op& op) { write_op(w, body, op); });

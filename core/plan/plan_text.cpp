@@ -41,6 +41,9 @@ std::string op_text(const Plan& plan, const Body& body, const Op& op) {
     if (i < op.num_writes && (op.read_writes >> i & 1)) text += "+=";
   }
   if (op.comm != kNoComm) text += " @" + plan.comms[op.comm].name;
+  if (op.micro_batch_offset) {
+    text += " mb" + std::string(op.micro_batch_offset > 0 ? "+" : "") + std::to_string(op.micro_batch_offset);
+  }
   return text;
 }
 
@@ -60,7 +63,7 @@ void print_records(const Plan& plan, std::ostream& out) {
 
 void print_bodies(const Plan& plan, std::ostream& out) {
   for (const Body& body : plan.bodies) {
-    out << "body " << body.name << " (" << name_of(body.category) << ")\n";
+    out << "body " << body.name << " (" << name_of(body.category) << (body.grouped ? ", grouped" : "") << ")\n";
     for (size_t i = 0; i < body.ops.size(); ++i) {
       const Op& op = body.ops[i];
       out << "  " << i << '\t' << name_of(op.stream) << '\t' << op_text(plan, body, op);

@@ -88,6 +88,7 @@ class RoleChecker {
       begin_call(c);
       const Body& body = plan_.bodies[program_.calls[c].body];
       if (done_.size() < body.ops.size()) done_.resize(body.ops.size());
+      if (body.grouped) check_group(c, body);
       for (uint16_t i = 0; i < body.ops.size() && error_.empty(); ++i) check_task(c, i);
       if (!error_.empty()) return error_;
       end_call(c);
@@ -140,6 +141,25 @@ class RoleChecker {
     for (size_t i = 0; i < formals; ++i) {
       const Arg arg = program_.args[call.first_arg + i];
       if (arg.frees()) live_[first_slot_[arg.pool()] + arg.slot()] = false;
+    }
+  }
+
+  /// Nothing orders the ops of a group among themselves, though they are on one stream.
+  void check_group(uint32_t c, const Body& body) {
+    const Call& call = program_.calls[c];
+    for (uint16_t i = 0; i < body.ops.size(); ++i) {
+      for (uint16_t j = 0; j < i; ++j) {
+        for_operands(call, body, body.ops[i], [&](int k, Arg arg, uint16_t field) {
+          for_operands(call, body, body.ops[j], [&](int l, Arg other, uint16_t other_field) {
+            if (arg.pool() != other.pool() || arg.slot() != other.slot()) return;
+            const std::vector<uint16_t>& overlaps = overlaps_[program_.pools[arg.pool()].record][field];
+            const bool same = field == other_field || std::count(overlaps.begin(), overlaps.end(), other_field);
+            if (!same || (k >= body.ops[i].num_writes && l >= body.ops[j].num_writes)) return;
+            fail(text(c, i) + " starts together with " + text(c, j) + ", though both use " + slot_text(arg) + "." +
+                 record_of(arg).fields[field].name);
+          });
+        });
+      }
     }
   }
 

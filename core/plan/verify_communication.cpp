@@ -14,10 +14,12 @@ namespace {
 struct Message {
   uint16_t comm = 0;
   Kernel kernel = Kernel::send;
-  uint16_t layer = 0, micro_batch = 0;
+  uint16_t layer = 0;
+  uint32_t micro_batch = 0;
   uint64_t bytes = 0;
   uint32_t call = 0;
   uint16_t op = 0;
+  bool joins = false;  ///< starts together with the message before it
 };
 
 bool spans_roles(const Communicator& comm) {
@@ -55,6 +57,48 @@ std::string check_streams(const Plan& plan) {
   return "";
 }
 
+/// A group is one call of its stream: nothing but sends and receives, and nothing that orders them among themselves.
+std::string check_group(const Plan& plan, const Body& body) {
+  const auto text = [&](size_t op) {
+    return "grouped body " + body.name + ": op " + std::to_string(op) + ", " +
+           std::string(name_of(body.ops[op].kernel));
+  };
+  for (size_t i = 0; i < body.ops.size(); ++i) {
+    const Op& op = body.ops[i];
+    if (!is_point_to_point(op.kernel)) return text(i) + ", is no send or receive";
+    if (op.stream != body.ops[0].stream) {
+      return text(i) + ", is on stream " + name_of(op.stream) + ", the group on " + name_of(body.ops[0].stream);
+    }
+    if (op.num_waits) return text(i) + ", waits within the group, whose ops start together";
+    for (size_t j = 0; j < i; ++j) {
+      if (body.ops[j].comm == op.comm) return text(i) + ", uses " + plan.comms[op.comm].name + " a second time";
+    }
+  }
+  return "";
+}
+
+std::string check_groups(const Plan& plan) {
+  for (const Body& body : plan.bodies) {
+    if (!body.grouped) continue;
+    if (std::string error = check_group(plan, body); !error.empty()) return error;
+  }
+  for (size_t role = 0; role < plan.programs.size(); ++role) {
+    const Program& program = plan.programs[role];
+    for (size_t c = 0; c < program.calls.size(); ++c) {
+      const Call& call = program.calls[c];
+      const Body& body = plan.bodies[call.body];
+      if (!body.grouped) continue;
+      for (uint32_t s = call.first_sync; s < call.first_sync + call.num_syncs; ++s) {
+        const Sync& sync = program.syncs[s];
+        if (sync.records() ? sync.op + 1u == body.ops.size() : sync.op == 0) continue;
+        return task_text(plan, role, c, sync.op) + (sync.records() ? " records" : " waits for") + " event " +
+               std::to_string(sync.slot()) + " in the middle of its group";
+      }
+    }
+  }
+  return "";
+}
+
 class Matcher {
  public:
   explicit Matcher(const Plan& plan) : plan_(plan), by_role_(plan.programs.size()), by_comm_(plan.programs.size()) {
@@ -77,7 +121,8 @@ class Matcher {
       const std::vector<Op>& ops = plan_.bodies[call.body].ops;
       for (uint16_t i = 0; i < ops.size(); ++i) {
         if (ops[i].comm == kNoComm || !spans_roles(plan_.comms[ops[i].comm])) continue;
-        by_role_[role].push_back({ops[i].comm, ops[i].kernel, call.layer, call.micro_batch, ops[i].bytes, c, i});
+        by_role_[role].push_back({ops[i].comm, ops[i].kernel, call.layer, micro_batch_of(call, ops[i]), ops[i].bytes, c,
+                                  i, i > 0 && plan_.bodies[call.body].grouped});
         by_comm_[role][ops[i].comm].push_back(by_role_[role].back());
       }
     }
@@ -129,33 +174,42 @@ class Matcher {
     return "";
   }
 
-  /// In-order blocking rendezvous must run to the end: then every role's order is a slice of one global order.
+  /// In-order blocking rendezvous must run to the end: then every role's order is a slice of one global order. A
+  /// group's messages are all posted before any of them blocks.
   std::string check_order() const {
     const size_t roles = by_role_.size();
-    std::vector<size_t> at(roles, 0);
-    std::vector<std::vector<size_t>> waiting(plan_.comms.size());
+    std::vector<size_t> next(roles, 0), unmet(roles, 0);
+    std::vector<std::vector<std::pair<size_t, size_t>>> waiting(plan_.comms.size());  // role and message
     std::vector<size_t> ready(roles);
     for (size_t role = 0; role < roles; ++role) ready[role] = role;
     while (!ready.empty()) {
       const size_t role = ready.back();
       ready.pop_back();
-      if (at[role] == by_role_[role].size()) continue;
-      const uint16_t index = by_role_[role][at[role]].comm;
-      const Communicator& comm = plan_.comms[index];
-      const size_t needed = comm.directed ? 2 : comm.roles.empty() ? roles : comm.roles.size();
-      waiting[index].push_back(role);
-      if (waiting[index].size() < needed) continue;
-      for (size_t member : waiting[index]) ++at[member], ready.push_back(member);
-      waiting[index].clear();
+      const std::vector<Message>& mine = by_role_[role];
+      const size_t first = next[role];
+      while (next[role] < mine.size() && (next[role] == first || mine[next[role]].joins)) ++next[role];
+      unmet[role] = next[role] - first;
+      for (size_t m = first; m < next[role]; ++m) {
+        const Communicator& comm = plan_.comms[mine[m].comm];
+        const size_t needed = comm.directed ? 2 : comm.roles.empty() ? roles : comm.roles.size();
+        auto& here = waiting[mine[m].comm];
+        here.emplace_back(role, m);
+        if (here.size() < needed) continue;
+        for (const auto& [member, message] : here) {
+          if (--unmet[member] == 0) ready.push_back(member);
+        }
+        here.clear();
+      }
     }
-    std::string stuck;
-    for (size_t role = 0; role < roles; ++role) {
-      if (at[role] == by_role_[role].size()) continue;
-      const Message& m = by_role_[role][at[role]];
-      stuck +=
-          (stuck.empty() ? "deadlock: " : "; ") + text_of(plan_, role, m) + " waits on " + plan_.comms[m.comm].name;
+    std::vector<std::pair<size_t, size_t>> stuck;
+    for (const auto& here : waiting) stuck.insert(stuck.end(), here.begin(), here.end());
+    std::sort(stuck.begin(), stuck.end());
+    std::string text;
+    for (const auto& [role, message] : stuck) {
+      const Message& m = by_role_[role][message];
+      text += (text.empty() ? "deadlock: " : "; ") + text_of(plan_, role, m) + " waits on " + plan_.comms[m.comm].name;
     }
-    return stuck;
+    return text;
   }
 
   const Plan& plan_;
@@ -167,6 +221,7 @@ class Matcher {
 
 std::string verify_communication(const Plan& plan) {
   std::string error = check_streams(plan);
+  if (error.empty()) error = check_groups(plan);
   return error.empty() ? Matcher(plan).check() : error;
 }
 

@@ -49,6 +49,7 @@ int BodyBuilder::add_body(const std::string& name, Category category, const std:
     op.num_writes = static_cast<uint8_t>(placed.writes.size());
     op.num_operands = static_cast<uint8_t>(placed.writes.size() + placed.reads.size());
     op.read_writes = placed.read_writes;
+    op.micro_batch_offset = placed.micro_batch_offset;
     op.flops = placed.flops;
     op.bytes = placed.bytes;
     op.attributes = attribute_index(placed.attributes);

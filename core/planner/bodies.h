@@ -29,6 +29,7 @@ struct PlacedOp {
   uint16_t comm = kNoComm;
   std::vector<Placed> writes, reads;
   uint8_t read_writes = 0;
+  int32_t micro_batch_offset = 0;
   uint64_t flops = 0, bytes = 0;
   Attributes attributes;
 };

@@ -80,7 +80,8 @@ class Lowering {
     add_step_bodies();
     place_stages();
     parts_.micro_batches = micro_batches(layout_, work_);
-    build_programs(plan_, bodies_, parts_, find_schedule(layout_.schedule, layout_.pp, parts_.micro_batches));
+    build_programs(plan_, bodies_, parts_, find_schedule(layout_.schedule, layout_.pp, parts_.micro_batches),
+                   layout_.p2p);
     link(plan_);
     add_facts();
     return std::move(plan_);
@@ -207,9 +208,9 @@ class Lowering {
     parts_.zero_misc =
         small_body("zero", Category::other, {op(Kernel::zero, {{Formal::misc, kSumSquares, 2}}, {}, 0, 0, 8)}, misc);
     const uint64_t io_bytes = plan_.records[parts_.io].bytes;
-    parts_.input = small_body("input", Category::other,
-                              {op(Kernel::input, {{Formal::io, 0, 1}, {Formal::io, 1, 1}}, {}, 0, 0, io_bytes)},
-                              {{Formal::io, parts_.io}});
+    PlacedOp input = op(Kernel::input, {{Formal::io, 0, 1}, {Formal::io, 1, 1}}, {}, 0, 0, io_bytes);
+    input.attributes.sequence = work_.sequence;
+    parts_.input = small_body("input", Category::other, {input}, {{Formal::io, parts_.io}});
     if (layout_.dp > 1) {
       parts_.reduce_loss =
           small_body("loss", Category::other, {all_reduce({Formal::misc, kLoss, 1}, kCommDp, Stream::data, 4)}, misc);
@@ -243,6 +244,7 @@ class Lowering {
     facts["parameters"] = std::to_string(parameter_count(model_));
     facts["layout"] = to_text(layout_);
     facts["schedule"] = layout_.schedule;
+    if (layout_.p2p != PointToPoint::channels) facts["p2p"] = name_of(layout_.p2p);
     facts["global_batch"] = std::to_string(work_.global_batch);
     facts["micro_batch"] = std::to_string(work_.micro_batch);
     facts["micro_batches"] = std::to_string(parts_.micro_batches);
@@ -271,7 +273,7 @@ Plan make_plan(const Model& model, const Layout& layout, const Workload& work) {
   return Lowering(model, layout, work).lower();
 }
 
-Plan make_schedule_plan(const Schedule& schedule) {
+Plan make_schedule_plan(const Schedule& schedule, PointToPoint p2p) {
   const uint32_t stages = static_cast<uint32_t>(schedule.size());
   uint32_t micro_batches = 0;
   for (const ScheduleRow& row : schedule) {
@@ -320,7 +322,7 @@ Plan make_schedule_plan(const Schedule& schedule) {
     const BlockKind kind = s == 0 ? BlockKind::embedding : s + 1 == stages ? BlockKind::head : BlockKind::layer;
     parts.stages.push_back({{kind, static_cast<uint16_t>(s)}});
   }
-  build_programs(plan, bodies, parts, schedule);
+  build_programs(plan, bodies, parts, schedule, p2p);
   link(plan);
   plan.facts["schedule"] = "rows";
   plan.facts["micro_batches"] = std::to_string(micro_batches);

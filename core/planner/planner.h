@@ -26,6 +26,6 @@ std::vector<uint32_t> partition_layers(uint32_t layers, uint32_t stages);
 Plan make_plan(const Model&, const Layout&, const Workload&);
 
 /// A Plan of one `opaque` op per stage op of a schedule: law tests, golden sequences, benches.
-Plan make_schedule_plan(const Schedule&);
+Plan make_schedule_plan(const Schedule&, PointToPoint = PointToPoint::channels);
 
 }  // namespace pgram

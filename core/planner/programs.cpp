@@ -4,6 +4,8 @@
 #include <map>
 #include <tuple>
 
+#include "core/planner/exchanges.h"
+
 namespace pgram {
 namespace {
 
@@ -18,14 +20,16 @@ struct Binding {
   int buffer = -1;  ///< >= 0: a buffer with a lifetime, slot assigned later
 };
 
-/// Bodies of the two ends of a channel.
+/// A channel and the bodies of its two ends.
 struct Channel {
+  uint16_t comm = kNoComm;
   int send = -1, receive = -1;
 };
 
 class ChannelBuilder {
  public:
-  ChannelBuilder(Plan& plan, BodyBuilder& bodies, int edge) : plan_(plan), bodies_(bodies), edge_(edge) {}
+  ChannelBuilder(Plan& plan, BodyBuilder& bodies, int edge, PointToPoint p2p)
+      : plan_(plan), bodies_(bodies), edge_(edge), paired_(p2p == PointToPoint::paired) {}
 
   Channel channel(uint16_t source, uint16_t target, bool gradient) {
     Channel& ends = channels_[{source, target, gradient}];
@@ -36,32 +40,55 @@ class ChannelBuilder {
     comm.directed = true;
     comm.source = source;
     comm.target = target;
-    comm.stream = channel_stream(target > source, gradient, false);
-    const uint16_t index = static_cast<uint16_t>(plan_.comms.size());
+    comm.stream = stream(target > source, gradient, false);
+    ends.comm = static_cast<uint16_t>(plan_.comms.size());
     plan_.comms.push_back(comm);
-
-    std::array<int, kFormals> records;
-    records.fill(-1);
-    records[static_cast<int>(Formal::x)] = edge_;
-    const auto end = [&](Kernel kernel, Stream stream) {
-      PlacedOp op;
-      op.kernel = kernel;
-      op.stream = stream;
-      op.comm = index;
-      op.bytes = plan_.records[edge_].fields[0].bytes();
-      (kernel == Kernel::send ? op.reads : op.writes).push_back({Formal::x, 0, 1});
-      return bodies_.add_body(std::string(name_of(kernel)) + " " + comm.name, Category::pipeline_comm, {op}, records);
-    };
-    ends.send = end(Kernel::send, channel_stream(target > source, gradient, false));
-    ends.receive = end(Kernel::recv, channel_stream(source > target, gradient, true));
+    ends.send = body("send " + comm.name, {message(Kernel::send, ends, Formal::x)});
+    ends.receive = body("recv " + comm.name, {message(Kernel::recv, ends, Formal::x)});
     return ends;
   }
 
+  /// The grouped body of a send and a receive of the micro-batch `offset` further on.
+  int exchange(const Channel& out, const Channel& in, int offset) {
+    const auto [found, added] = exchanges_.try_emplace({out.comm, in.comm, offset}, -1);
+    if (!added) return found->second;
+    PlacedOp send = message(Kernel::send, out, Formal::x), receive = message(Kernel::recv, in, Formal::y);
+    receive.micro_batch_offset = offset;
+    found->second = body("exchange " + plan_.comms[out.comm].name + " " + plan_.comms[in.comm].name, {send, receive});
+    plan_.bodies[static_cast<size_t>(found->second)].grouped = true;
+    return found->second;
+  }
+
  private:
+  Stream stream(bool up, bool gradient, bool receives) const {
+    return paired_ ? neighbour_stream(up) : channel_stream(up, gradient, receives);
+  }
+
+  PlacedOp message(Kernel kernel, const Channel& channel, Formal buffer) const {
+    const Communicator& comm = plan_.comms[channel.comm];
+    const bool receives = kernel == Kernel::recv, gradient = comm.name[0] == 'b';
+    PlacedOp op;
+    op.kernel = kernel;
+    op.stream = stream((comm.target > comm.source) != receives, gradient, receives);
+    op.comm = channel.comm;
+    op.bytes = plan_.records[edge_].fields[0].bytes();
+    (receives ? op.writes : op.reads).push_back({buffer, 0, 1});
+    return op;
+  }
+
+  int body(const std::string& name, const std::vector<PlacedOp>& ops) {
+    std::array<int, kFormals> records;
+    records.fill(-1);
+    for (Formal f : {Formal::x, Formal::y}) records[static_cast<int>(f)] = edge_;
+    return bodies_.add_body(name, Category::pipeline_comm, ops, records);
+  }
+
   Plan& plan_;
   BodyBuilder& bodies_;
   int edge_;
+  bool paired_;
   std::map<std::tuple<uint16_t, uint16_t, bool>, Channel> channels_;
+  std::map<std::tuple<uint16_t, uint16_t, int>, int> exchanges_;
 };
 
 class ProgramBuilder {
@@ -95,8 +122,13 @@ class ProgramBuilder {
     backwards_left_ = static_cast<uint32_t>(
         std::count_if(row.begin(), row.end(), [](const ScheduleOp& op) { return op.kind == SlotKind::B; }));
     if (parts_.zero_misc >= 0) prologue();
-    for (const ScheduleOp& op : row) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      const ScheduleOp& op = row[i];
       begin(op.kind, op.stage, op.micro_batch);
+      if (i + 1 < row.size() && row[i + 1].joins) {
+        exchange(op, row[++i]);
+        continue;
+      }
       switch (op.kind) {
         case SlotKind::F:
           forward(op.micro_batch);
@@ -230,15 +262,36 @@ class ProgramBuilder {
     }
   }
 
-  void transfer(const ScheduleOp& op) {
+  /// What a send or receive is about: its channel, and the buffer at this stage's end.
+  struct Transfer {
+    Channel channel;
+    bool sends = false;
+    Binding buffer;
+  };
+  Transfer transfer_of(const ScheduleOp& op) {
     const bool gradient = op.kind == SlotKind::send_b || op.kind == SlotKind::recv_b;
     const bool sends = op.kind == SlotKind::send_f || op.kind == SlotKind::send_b;
     const uint16_t peer = static_cast<uint16_t>(sends != gradient ? role_ + 1 : role_ - 1);
-    const Channel channel = channels_.channel(sends ? role_ : peer, sends ? peer : role_, gradient);
     const uint32_t at_edge = sends != gradient ? edges() - 1 : 0;
+    return {channels_.channel(sends ? role_ : peer, sends ? peer : role_, gradient), sends,
+            edge(op.micro_batch, at_edge, gradient)};
+  }
+
+  void transfer(const ScheduleOp& op) {
+    const Transfer t = transfer_of(op);
     Bindings b;
-    at(b, Formal::x) = edge(op.micro_batch, at_edge, gradient);
-    call(sends ? channel.send : channel.receive, op.stage, op.micro_batch, b);
+    at(b, Formal::x) = t.buffer;
+    call(t.sends ? t.channel.send : t.channel.receive, op.stage, op.micro_batch, b);
+  }
+
+  void exchange(const ScheduleOp& send, const ScheduleOp& receive) {
+    const Transfer out = transfer_of(send), in = transfer_of(receive);
+    Bindings b;
+    at(b, Formal::x) = out.buffer;
+    at(b, Formal::y) = in.buffer;
+    call(channels_.exchange(out.channel, in.channel, receive.micro_batch - send.micro_batch), send.stage,
+         send.micro_batch, b);
+    begin(receive.kind, receive.stage, receive.micro_batch);
   }
 
   void epilogue() {
@@ -314,9 +367,11 @@ class ProgramBuilder {
 
 }  // namespace
 
-void build_programs(Plan& plan, BodyBuilder& bodies, const ProgramParts& parts, const Schedule& rows) {
-  ChannelBuilder channels(plan, bodies, parts.edge);
-  const Schedule lowered = add_send_recv(rows);
+void build_programs(Plan& plan, BodyBuilder& bodies, const ProgramParts& parts, const Schedule& rows,
+                    PointToPoint p2p) {
+  ChannelBuilder channels(plan, bodies, parts.edge, p2p);
+  Schedule lowered = add_send_recv(rows);
+  if (p2p == PointToPoint::paired) lowered = pair_exchanges(lowered);
   for (uint16_t role = 0; role < lowered.size(); ++role) {
     plan.programs.push_back(ProgramBuilder(plan, bodies, channels, parts, role).build(lowered[role]));
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "core/layout/layout.h"
 #include "core/planner/bodies.h"
 #include "core/planner/schedule.h"
 
@@ -27,6 +28,6 @@ struct ProgramParts {
 };
 
 /// Appends one Program per row to the plan (and the bodies and channels of its sends and receives).
-void build_programs(Plan&, BodyBuilder&, const ProgramParts&, const Schedule& rows);
+void build_programs(Plan&, BodyBuilder&, const ProgramParts&, const Schedule& rows, PointToPoint);
 
 }  // namespace pgram

@@ -42,7 +42,7 @@ std::string to_text(const ScheduleOp& op) {
 std::string to_text(const Schedule& schedule) {
   std::string text;
   for (const ScheduleRow& row : schedule) {
-    for (size_t i = 0; i < row.size(); ++i) text += (i ? "," : "") + to_text(row[i]);
+    for (size_t i = 0; i < row.size(); ++i) text += (i == 0 ? "" : row[i].joins ? "+" : ",") + to_text(row[i]);
     text += '\n';
   }
   return text;

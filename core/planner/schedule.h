@@ -11,6 +11,7 @@ namespace pgram {
 struct ScheduleOp {
   SlotKind kind = SlotKind::F;
   uint16_t stage = 0, micro_batch = 0;
+  bool joins = false;  ///< starts together with the op before it (exchanges.h)
   bool operator==(const ScheduleOp&) const = default;
 };
 using ScheduleRow = std::vector<ScheduleOp>;
@@ -22,7 +23,7 @@ Schedule gpipe(uint32_t ranks, uint32_t micro_batches);
 Schedule one_f_one_b(uint32_t ranks, uint32_t micro_batches);
 
 std::string to_text(const ScheduleOp&);  ///< "2F0", "2SEND_F0"
-std::string to_text(const Schedule&);    ///< rows of comma-separated ops, PyTorch's CSV
+std::string to_text(const Schedule&);    ///< rows of comma-separated ops, PyTorch's CSV; "+" where one joins
 /// InputError with file and line for anything that is not op text.
 Schedule parse_schedule(const std::string& text, const std::string& file_name);
 /// By name (gpipe, 1f1b) or from a file of rows.

@@ -93,6 +93,7 @@ std::vector<Candidate> enumerate(const Model& model, const Workload& work, const
           c.layout.dp = shape.dp;
           c.layout.sequence_parallel = sequence_parallel;
           c.layout.schedule = schedule;
+          if (shape.pp > 1) c.layout.p2p = space.p2p;
           c.workload = work;
           c.workload.micro_batch = micro_batch;
           candidates.push_back(std::move(c));

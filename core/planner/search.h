@@ -12,7 +12,7 @@ namespace pgram {
 
 struct Estimate {
   double step_seconds = 0;
-  double bubble = 0;        ///< of total
+  double bubble = 0;        ///< of total: all idle time of the compute streams, exposed communication included
   double exposed_comm = 0;  ///< share of the step
   double model_flops_utilisation = 0;
 };
@@ -31,6 +31,7 @@ struct SearchSpace {
   std::vector<uint32_t> micro_batch_sizes{1, 2, 4};
   bool sequence_parallel = true;  ///< try .sp where tp > 1
   std::vector<std::string> schedules{"1f1b"};
+  PointToPoint p2p = PointToPoint::channels;  ///< where pp > 1
 };
 
 using Estimator = std::function<Estimate(const Plan&)>;

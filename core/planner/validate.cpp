@@ -42,6 +42,9 @@ void validate(const Model& model, const Layout& layout, const Workload& work) {
   if (layout.tp > model.vocabulary) {
     refuse("tp", text(layout.tp) + " is more than the model's vocabulary of " + text(model.vocabulary));
   }
+  if (layout.p2p == PointToPoint::paired && layout.pp == 1) {
+    refuse("p2p", "paired is about what pipeline stages send each other and needs pp of at least 2");
+  }
   if (layout.pp > model.layers) {
     refuse("pp", text(layout.pp) + " stages are more than the model's " + text(model.layers) + " layers");
   }

@@ -124,7 +124,7 @@ class TraceWriter {
                        ",\"dur\":" + microseconds(span.end - span.start) +
                        ",\"args\":{\"task\":" + json_text(to_text(plan_, {span.rank, span.call, span.op})) +
                        ",\"category\":" + category + ",\"layer\":" + std::to_string(call.layer) +
-                       ",\"micro_batch\":" + std::to_string(call.micro_batch) +
+                       ",\"micro_batch\":" + std::to_string(micro_batch_of(call, op)) +
                        ",\"flops\":" + std::to_string(op.flops) + ",\"bytes\":" + std::to_string(op.bytes);
     if (is_communication(op.kernel)) json += ",\"wait_us\":" + microseconds(span.wait());
     event(json + "}}");

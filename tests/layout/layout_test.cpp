@@ -34,7 +34,8 @@ TEST(Layout, MissingDegreesAreOne) {
 }
 
 TEST(Layout, CanonicalTextReadsBackEqual) {
-  for (const char* text : {"tp1", "tp2", "pp2", "dp8", "tp8.pp16.dp128", "tp2.sp", "tp2.dp3.sp"}) {
+  for (const char* text :
+       {"tp1", "tp2", "pp2", "dp8", "tp8.pp16.dp128", "tp2.sp", "tp2.dp3.sp", "pp2.paired", "tp2.pp4.sp.paired"}) {
     EXPECT_EQ(to_text(parse_layout(text)), text);
     EXPECT_EQ(parse_layout(to_text(parse_layout(text))), parse_layout(text));
   }
@@ -49,7 +50,7 @@ TEST(Layout, RefusalsNameThePartAndWhatWasExpected) {
   EXPECT_EQ(refusal("tp"), "layout 'tp': 'tp' has no degree; write for example 'tp2'");
   EXPECT_EQ(refusal("tp4x"), "layout 'tp4x': 'tp4x': the degree is not a positive whole number");
   EXPECT_EQ(refusal("tp2.5"),
-            "layout 'tp2.5': unknown part '5'; expected degrees like 'tp4.pp2.dp2' and optionally '.sp'");
+            "layout 'tp2.5': unknown part '5'; expected degrees like 'tp4.pp2.dp2' and optionally '.sp' and '.paired'");
   for (const char* text : {"", ".", "tp2.", ".tp2", "tp2..pp2", "TP2", "sp2", "tp 2", "tp+2", "xx3"}) {
     EXPECT_NE(refusal(text), "accepted") << text;
   }
@@ -71,6 +72,15 @@ TEST(Layout, LaterFeaturesAreNamed) {
   EXPECT_NE(refusal("ep8").find("expert parallelism is not available yet"), std::string::npos);
   EXPECT_NE(refusal("pp4.vpp2").find("interleaving) is not available yet"), std::string::npos);
   EXPECT_NE(refusal("dp2.zero1").find("(ZeRO) is not available yet"), std::string::npos);
+}
+
+TEST(Layout, PairedIsHowStagesSend) {
+  EXPECT_EQ(parse_layout("pp2").p2p, PointToPoint::channels);
+  EXPECT_EQ(parse_layout("paired.pp2").p2p, PointToPoint::paired);
+  EXPECT_NE(refusal("tp2.paired").find("needs pp of at least 2"), std::string::npos);
+  EXPECT_NE(refusal("pp2.paired2"), "accepted");
+  EXPECT_EQ(parse_point_to_point("paired"), PointToPoint::paired);
+  EXPECT_THROW(parse_point_to_point("both"), InputError);
 }
 
 TEST(Layout, SequenceParallelNeedsTensorParallel) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -23,7 +24,7 @@ std::string read_back(const std::string& text) {
 
 TEST(PlanFile, RoundTripOfEveryKindAndLayout) {
   for (const Model& model : all_kinds()) {
-    for (const char* text : {"tp1", "tp2", "tp4.sp", "pp2", "pp4", "dp2", "tp2.pp2.dp2.sp"}) {
+    for (const char* text : {"tp1", "tp2", "tp4.sp", "pp2", "pp4", "dp2", "tp2.pp2.dp2.sp", "pp4.paired"}) {
       const Plan plan = make_plan(model, layout(text), work(8, 1, 16, Precision::bf16));
       const std::string written = plan_to_json(plan);
       EXPECT_EQ(read_back(written), written) << model.name << " " << text;
@@ -38,6 +39,30 @@ TEST(PlanFile, RoundTripOfEveryKindAndLayout) {
 TEST(PlanFile, RoundTripOfASchedule) {
   const std::string written = plan_to_json(make_schedule_plan(one_f_one_b(4, 8)));
   EXPECT_EQ(read_back(written), written);
+}
+
+TEST(PlanFile, GroupedBodies) {
+  const std::string written = plan_to_json(make_schedule_plan(one_f_one_b(4, 8), PointToPoint::paired));
+  EXPECT_EQ(read_back(written), written);
+  const Plan plan = plan_from_json(written, "plan.json");
+  EXPECT_EQ(verify(plan), "");
+  // Rank 0 sends the activation of micro-batch 3 + i for the gradient of i.
+  const Body& exchange = *std::find_if(plan.bodies.begin(), plan.bodies.end(), [](const Body& b) { return b.grouped; });
+  EXPECT_EQ(exchange.name, "exchange f0>1 b1>0");
+  EXPECT_EQ(exchange.ops[0].micro_batch_offset, 0);
+  EXPECT_EQ(exchange.ops[1].micro_batch_offset, -3);
+  const auto said = [&](const std::string& from, const std::string& to) {
+    std::string text = written;
+    text.replace(text.find(from), from.size(), to);
+    return refusal([&] { plan_from_json(text, "plan.json"); });
+  };
+  EXPECT_NE(said(",\"grouped\":true", "").find("micro_batch_offset: expected in grouped bodies only"),
+            std::string::npos);
+  EXPECT_NE(said("\"micro_batch_offset\":-3", "\"micro_batch_offset\":-9").find("leaves 0 to 65535"),
+            std::string::npos);
+  EXPECT_NE(said("\"micro_batch_offset\":-3", "\"micro_batch_offset\":70000").find("micro_batch_offset"),
+            std::string::npos);
+  EXPECT_NE(said("\"grouped\":true", "\"grouped\":1").find("grouped"), std::string::npos);
 }
 
 TEST(PlanFile, RoundTripKeepsWhatOnlyTheFileHolds) {

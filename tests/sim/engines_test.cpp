@@ -18,8 +18,15 @@ std::string text(const Timeline& timeline, const Span& s) {
          std::to_string(s.end);
 }
 
-TEST(Engines, EqualInEverySpan) {
-  RandomCases cases(11);
+class Engines : public testing::TestWithParam<PointToPoint> {};
+class Folding : public testing::TestWithParam<PointToPoint> {};
+const auto kBoth = testing::Values(PointToPoint::channels, PointToPoint::paired);
+const auto kName = [](const auto& info) { return std::string(name_of(info.param)); };
+INSTANTIATE_TEST_SUITE_P(PointToPoint, Engines, kBoth, kName);
+INSTANTIATE_TEST_SUITE_P(PointToPoint, Folding, kBoth, kName);
+
+TEST_P(Engines, EqualInEverySpan) {
+  RandomCases cases(11, GetParam());
   for (int i = 0; i < 80; ++i) {
     const RandomCase c = cases.next();
     SimulationOptions options;
@@ -51,8 +58,8 @@ std::map<uint32_t, std::vector<Span>> by_rank(const Timeline& timeline) {
   return result;
 }
 
-TEST(Folding, EqualsUnfoldedInEverySpan) {
-  RandomCases cases(12);
+TEST_P(Folding, EqualsUnfoldedInEverySpan) {
+  RandomCases cases(12, GetParam());
   uint32_t ranks = 0, classes = 0;
   for (int i = 0; i < 80; ++i) {
     const RandomCase c = cases.next();
@@ -86,7 +93,7 @@ TEST(Folding, EqualsUnfoldedInEverySpan) {
 // 8 ranks dp2 x tp2 x pp2 that are all alike but for their stage fold into the 2 stages. A slow rank differs from its
 // tp and dp partners, and so do they from theirs: (its tp coordinate or not) x (its dp or not) x (its stage or not)
 // = 8.
-TEST(Folding, StragglerUnfoldsWhatMeetsIt) {
+TEST(FoldedClasses, StragglerUnfoldsWhatMeetsIt) {
   Model model;
   model.layers = 2;
   model.heads = model.kv_heads = 4;

@@ -23,7 +23,7 @@ struct RandomCase {
 
 class RandomCases {
  public:
-  explicit RandomCases(uint32_t seed) : random_(seed) {}
+  explicit RandomCases(uint32_t seed, PointToPoint p2p = PointToPoint::channels) : random_(seed), p2p_(p2p) {}
 
   uint32_t draw(uint32_t low, uint32_t high) { return std::uniform_int_distribution<uint32_t>(low, high)(random_); }
   template <typename T>
@@ -38,6 +38,7 @@ class RandomCases {
     layout.dp = pick<uint32_t>({1, 2, 3, 4});
     layout.sequence_parallel = layout.tp > 1 && draw(0, 1);
     layout.schedule = pick<std::string>({"gpipe", "1f1b"});
+    if (layout.pp > 1) layout.p2p = p2p_;
     std::shuffle(layout.order.begin(), layout.order.end(), random_);
     Workload work;
     work.micro_batch = draw(1, 2);
@@ -93,6 +94,7 @@ class RandomCases {
   }
 
   std::mt19937 random_;
+  PointToPoint p2p_;
 };
 
 }  // namespace pgram::test
