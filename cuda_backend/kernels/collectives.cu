@@ -18,7 +18,7 @@ __device__ __forceinline__ Pack<V> combine_members(const MemberBuffers& x, int m
 
 /// Each pack is read of all members before it is written to any, by one thread: in place.
 template <int V, class Combine>
-__global__ void all_reduce_kernel(MemberBuffers x, int members, uint64_t count) {
+__global__ void __launch_bounds__(kCopyThreads) all_reduce_kernel(MemberBuffers x, int members, uint64_t count) {
   const uint64_t i = (uint64_t{blockIdx.x} * blockDim.x + threadIdx.x) * V;
   if (i >= count) return;
   const Pack<V> sum = combine_members<V, Combine>(x, members, i);
@@ -27,7 +27,8 @@ __global__ void all_reduce_kernel(MemberBuffers x, int members, uint64_t count) 
 
 /// blockIdx.y: whose part.
 template <int V>
-__global__ void all_gather_kernel(MemberBuffers whole, MemberBuffers part, int members, uint64_t count) {
+__global__ void __launch_bounds__(kCopyThreads)
+    all_gather_kernel(MemberBuffers whole, MemberBuffers part, int members, uint64_t count) {
   const uint64_t i = (uint64_t{blockIdx.x} * blockDim.x + threadIdx.x) * V;
   if (i >= count) return;
   const Pack<V> own = load<V>(part.of[blockIdx.y] + i);
@@ -35,7 +36,8 @@ __global__ void all_gather_kernel(MemberBuffers whole, MemberBuffers part, int m
 }
 
 template <int V>
-__global__ void reduce_scatter_kernel(MemberBuffers part, MemberBuffers whole, int members, uint64_t count) {
+__global__ void __launch_bounds__(kCopyThreads)
+    reduce_scatter_kernel(MemberBuffers part, MemberBuffers whole, int members, uint64_t count) {
   const uint64_t i = (uint64_t{blockIdx.x} * blockDim.x + threadIdx.x) * V;
   if (i >= count) return;
   store<V>(part.of[blockIdx.y] + i, combine_members<V, Sum>(whole, members, blockIdx.y * count + i));
