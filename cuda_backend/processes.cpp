@@ -9,7 +9,7 @@
 namespace pgram {
 namespace {
 
-constexpr uint64_t kChunk = 32ull << 20;
+constexpr uint64_t kChunk = 4ull << 20;
 constexpr int kFirstPings = 100, kLaterPings = 10;
 constexpr auto kClockInterval = std::chrono::seconds(1);  ///< quartz drifts apart by some microseconds in that time
 

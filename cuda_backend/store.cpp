@@ -200,14 +200,15 @@ void Store::handle(StoreMessage message) {
   changed_.notify_all();
 }
 
+/// The lock is held over both: on_failure({}) of a thread that was woken waits for the callback.
 void Store::fail_here(const std::string& reason) {
+  std::lock_guard callback_lock(callback_mutex_);
   {
     std::lock_guard lock(mutex_);
     if (!failure_.empty()) return;
     failure_ = reason;
     changed_.notify_all();
   }
-  std::lock_guard lock(callback_mutex_);
   if (callback_) {
     callback_(reason);
   } else {

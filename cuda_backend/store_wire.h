@@ -15,7 +15,7 @@ struct StoreMessage {
   uint64_t number = 0;  ///< get and its value, ping and its pong: the same; set: how many times it may be got
 };
 
-constexpr uint64_t kMaxStoreKey = 256, kMaxStoreValue = 64ull << 20;
+constexpr uint64_t kMaxStoreKey = 256, kMaxStoreValue = 8ull << 20;
 
 /// What the store needs to know of a process before it lets it in. In the value of a hello.
 struct StoreHello {
