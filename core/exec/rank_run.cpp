@@ -155,51 +155,30 @@ double RankRun::read_misc(const std::string& name) const {
   return 0;
 }
 
+/// The loss is the same on all tensor-parallel ranks, and summed over the replicas already.
+RankReport RankRun::report() const {
+  const bool speaks = at_[0] == 0 && first_replica() && computes_loss_;
+  return {rank_, speaks ? read_misc("loss") : 0, read_misc("norm"), step_end_};
+}
+
 std::vector<std::byte> RankRun::fetch(const ParameterSlot::Place& place) const {
   std::vector<std::byte> image(place.record->bytes);
   device_->copy_to_host(image.data(), address(place.pool, place.slot), image.size());
   return image;
 }
 
-void RankRun::gather(Gathered& gathered) const {
-  for (const ParameterSlot& slot : parameters_) {
-    const auto& fields = slot.weights.record->fields;
-    const std::vector<std::byte> weights = fetch(slot.weights);
-    std::vector<std::byte> state;
-    if (slot.state.record) state = fetch(slot.state);
-    for (size_t i = 0; i < fields.size(); ++i) {
-      if (fields[i].duplicate) continue;
-      const auto add = [&](const std::string& suffix, const std::byte* values) {
-        gathered.add(prepared_.plan, at_, slot, fields[i], suffix, reinterpret_cast<const float*>(values));
-      };
-      add("", weights.data() + fields[i].offset);
-      if (!slot.state.record) continue;
-      add(".m", state.data() + slot.state.record->fields.at(i).offset);
-      add(".v", state.data() + slot.state.record->fields.at(fields.size() + i).offset);
-    }
-  }
+Shard RankRun::checkpoint_shard(uint32_t slot) const {
+  const ParameterSlot& place = parameters_.at(slot);
+  Shard shard{rank_, slot, fetch(place.weights), {}};
+  if (place.state.record) shard.state = fetch(place.state);
+  return shard;
 }
 
-void RankRun::gather_gradients(std::map<std::string, FloatTensor>& tensors) const {
-  for (const ParameterSlot& slot : parameters_) {
-    if (!slot.gradients.record) continue;
-    const auto& fields = slot.weights.record->fields;
-    const std::vector<std::byte> image = fetch(slot.gradients);
-    for (size_t i = 0; i < fields.size(); ++i) {
-      if (fields[i].duplicate) continue;
-      const auto* values = reinterpret_cast<const float*>(image.data() + slot.gradients.record->fields.at(i).offset);
-      const ShardPlace place = shard_place(prepared_.plan.mesh, fields[i], at_);
-      FloatTensor& whole = tensors[own_name(*slot.weights.record, fields[i], slot.layer)];
-      whole.shape = {place.rows, place.columns};
-      whole.values.resize(place.rows * place.columns);
-      for (uint64_t r = 0; r < fields[i].dims[0] && place.first_row + r < place.rows; ++r) {
-        for (uint64_t c = 0; c < fields[i].dims[1] && place.first_column + c < place.columns; ++c) {
-          whole.values[(place.first_row + r) * place.columns + place.first_column + c] =
-              values[r * fields[i].dims[1] + c];
-        }
-      }
-    }
-  }
+Shard RankRun::gradient_shard(uint32_t slot) const {
+  const ParameterSlot& place = parameters_.at(slot);
+  Shard shard{rank_, slot, {}, {}};
+  if (place.gradients.record) shard.values = fetch(place.gradients);
+  return shard;
 }
 
 }  // namespace pgram

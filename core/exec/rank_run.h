@@ -8,6 +8,8 @@
 #include "core/exec/backend.h"
 #include "core/exec/interpreter.h"
 #include "core/exec/prepared_plan.h"
+#include "core/exec/shards.h"
+#include "core/exec/step_report.h"
 #include "core/exec/training_state.h"
 
 namespace pgram {
@@ -27,21 +29,19 @@ class RankRun {
   void quiesce() noexcept;
 
   // Of the finished step.
-  Picoseconds step_end() const { return step_end_; }
   std::vector<Span> take_spans() { return device_->take_spans(); }
-  /// Share of the loss that this rank's program wrote; 0 where it computes none.
-  double loss() const { return computes_loss_ ? read_misc("loss") : 0; }
-  double gradient_norm() const { return read_misc("norm"); }
+  RankReport report() const;
 
-  /// Adds this rank's shards.
-  void gather(Gathered&) const;
-  void gather_gradients(std::map<std::string, FloatTensor>&) const;
+  /// Its parameters; those of the first replica are the ones that are saved.
+  uint32_t slots() const { return first_replica() ? static_cast<uint32_t>(parameters_.size()) : 0; }
+  Shard checkpoint_shard(uint32_t slot) const;
+  Shard gradient_shard(uint32_t slot) const;
 
   uint32_t rank() const { return rank_; }
   uint32_t role() const { return at_[2]; }
-  bool first_replica() const { return at_[1] == 0; }  ///< its shards are the ones that are saved
 
  private:
+  bool first_replica() const { return at_[1] == 0; }
   const Program& program() const { return prepared_.plan.programs[role()]; }
   std::byte* address(uint32_t pool, uint32_t slot) const {
     return arenas_[pool] + uint64_t{slot} * prepared_.plan.records[program().pools[pool].record].bytes;
