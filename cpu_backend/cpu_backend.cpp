@@ -15,6 +15,7 @@
 #include <new>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "core/base/errors.h"
 #include "cpu_backend/group.h"
@@ -104,9 +105,16 @@ class CpuRank : public RankDevice {
  private:
   void place_in_groups();
   void prepare(Stream) const;
-  Span execute(const Launch&);
+  void execute(std::span<const Launch>, std::vector<Span>&);
+  void run_group(std::span<const Launch>, std::vector<Span>&);
+  void run_task(const Launch&, Span&);
+  Span begin(const Launch&, Picoseconds start) const;
+  void end(Span&) const;
   Picoseconds communicate(const Launch&, Picoseconds start);
-  void fail(const Launch&, const std::string& message);
+  const Place& place_of(const Launch&) const;
+  Channel& channel_of(const Launch&) const;
+  template <class Part>
+  void attempt(const Launch&, Part&&);
   void watch(const StreamWorker&);
 
   CpuBackend::Shared& shared_;
@@ -116,6 +124,7 @@ class CpuRank : public RankDevice {
   std::vector<std::unique_ptr<std::byte, FreeDeleter>> memory_;
   uint64_t allocated_ = 0;
   std::vector<StreamPoint> events_;
+  std::vector<Launch> group_;  ///< issued so far of the group that is being issued
   std::array<std::unique_ptr<StreamWorker>, kStreams> streams_;
 };
 
@@ -126,8 +135,7 @@ CpuRank::CpuRank(CpuBackend::Shared& shared, uint32_t rank) : shared_(shared), r
   for (Stream stream : streams_of(shared.plan, shared.plan.programs[at[2]])) {
     streams_[static_cast<int>(stream)] = std::make_unique<StreamWorker>(
         shared.abort, shared.spins, [this, stream] { prepare(stream); },
-        [this](const Launch& launch) { return execute(launch); },
-        [this](const Launch& launch, const std::string& message) { fail(launch, message); });
+        [this](std::span<const Launch> launches, std::vector<Span>& spans) { execute(launches, spans); });
   }
 }
 
@@ -189,7 +197,10 @@ std::byte* CpuRank::allocate(uint64_t bytes) {
 }
 
 void CpuRank::launch(const Launch& launch) {
-  streams_[static_cast<int>(launch.op->stream)]->launch(launch);
+  StreamWorker& stream = *streams_[static_cast<int>(launch.op->stream)];
+  if (launch.group_begin && launch.group_end) return stream.launch(launch);
+  group_.push_back(launch);
+  if (launch.group_end) stream.launch_group(std::exchange(group_, {}));
 }
 
 void CpuRank::record(uint16_t event, Stream stream) {
@@ -201,17 +212,47 @@ void CpuRank::wait(uint16_t event, Stream stream) {
   if (event < events_.size()) streams_[static_cast<int>(stream)]->wait(events_[event]);
 }
 
-Span CpuRank::execute(const Launch& launch) {
+void CpuRank::execute(std::span<const Launch> launches, std::vector<Span>& spans) {
+  if (launches.size() > 1) return run_group(launches, spans);
+  const Launch& launch = launches[0];
+  Span span = begin(launch, shared_.now());
+  attempt(launch, [&] { run_task(launch, span); });
+  end(span);
+  spans.push_back(span);
+}
+
+/// What a task throws ends the run, and this stream's part in it.
+template <class Part>
+void CpuRank::attempt(const Launch& launch, Part&& part) {
+  try {
+    part();
+  } catch (const Aborted&) {
+    throw;
+  } catch (const std::exception& error) {
+    shared_.abort.abort(to_text(shared_.plan, launch.task) + ": " + error.what());
+    shared_.abort.check();
+  }
+}
+
+Span CpuRank::begin(const Launch& launch, Picoseconds start) const {
   Span span;
   span.rank = rank_;
   span.call = launch.task.call;
   span.op = launch.task.op;
   span.stream = static_cast<uint8_t>(launch.op->stream);
-  span.start = shared_.now();
+  span.start = start;
+  return span;
+}
+
+void CpuRank::end(Span& span) const {
+  span.end = shared_.now();
+  shared_.tasks_done.fetch_add(1, std::memory_order_relaxed);
+}
+
+void CpuRank::run_task(const Launch& launch, Span& span) {
   if (shared_.options.before_task) shared_.options.before_task(launch);
   if (is_communication(launch.op->kernel)) {
-    const Picoseconds last = communicate(launch, span.start);
-    span.set_wait(last - span.start);
+    span.set_wait(communicate(launch, span.start) - span.start);
   } else if (launch.op->kernel != Kernel::opaque) {
     shared_.kernels_running.fetch_add(1, std::memory_order_relaxed);
     struct Leave {
@@ -220,22 +261,68 @@ Span CpuRank::execute(const Launch& launch) {
     } leave{shared_.kernels_running};
     run_kernel(shared_.options.kernels, launch, info_);
   }
-  span.end = shared_.now();
-  shared_.tasks_done.fetch_add(1, std::memory_order_relaxed);
-  return span;
+}
+
+/// Everything is posted before anything is waited for, and receives are taken as their senders come, so that no order
+/// on the partners' side can block the group.
+void CpuRank::run_group(std::span<const Launch> launches, std::vector<Span>& spans) {
+  const Picoseconds start = shared_.now();
+  const size_t first = spans.size();
+  std::vector<size_t> receives, sends;
+  for (size_t i = 0; i < launches.size(); ++i) {
+    spans.push_back(begin(launches[i], start));
+    attempt(launches[i], [&] {
+      if (shared_.options.before_task) shared_.options.before_task(launches[i]);
+      Channel& channel = channel_of(launches[i]);
+      const bool is_send = launches[i].op->kernel == Kernel::send;
+      is_send ? channel.begin_send(launches[i], start) : channel.begin_receive();
+      (is_send ? sends : receives).push_back(i);
+    });
+  }
+  const auto finish = [&](size_t i, Picoseconds last) {
+    spans[first + i].set_wait(last - start);
+    end(spans[first + i]);
+  };
+  while (!receives.empty()) {
+    // A last one can be waited for alone; of several the next to come is not known.
+    const auto has_come = [&](size_t i) { return receives.size() == 1 || channel_of(launches[i]).wait_for_sender(0); };
+    const auto next = std::find_if(receives.begin(), receives.end(), has_come);
+    if (next == receives.end()) {
+      channel_of(launches[receives[0]]).wait_for_sender(1);
+      continue;
+    }
+    const size_t i = *next;
+    receives.erase(next);
+    attempt(launches[i], [&] { finish(i, channel_of(launches[i]).end_receive(launches[i], start)); });
+  }
+  for (size_t i : sends) finish(i, channel_of(launches[i]).end_send(start));
+}
+
+const Place& CpuRank::place_of(const Launch& launch) const {
+  if (launch.op->comm >= places_.size()) throw RunError("has no communicator");
+  const Place& place = places_[launch.op->comm];
+  const bool belongs = is_point_to_point(launch.op->kernel) ? place.channel != nullptr : place.group != nullptr;
+  if (!belongs) throw RunError("does not belong to communicator " + shared_.plan.comms[launch.op->comm].name);
+  return place;
+}
+
+Channel& CpuRank::channel_of(const Launch& launch) const {
+  if (!is_point_to_point(launch.op->kernel)) throw RunError("is no send or receive, but in a group");
+  return *place_of(launch).channel;
 }
 
 Picoseconds CpuRank::communicate(const Launch& launch, Picoseconds start) {
-  if (launch.op->comm >= places_.size()) throw RunError("has no communicator");
-  const Place& place = places_[launch.op->comm];
-  if (launch.op->kernel == Kernel::send && place.channel) return place.channel->send(launch, start);
-  if (launch.op->kernel == Kernel::recv && place.channel) return place.channel->receive(launch, start);
-  if (!is_point_to_point(launch.op->kernel) && place.group) return place.group->run(place.member, launch, start);
-  throw RunError("does not belong to communicator " + shared_.plan.comms[launch.op->comm].name);
-}
-
-void CpuRank::fail(const Launch& launch, const std::string& message) {
-  shared_.abort.abort(to_text(shared_.plan, launch.task) + ": " + message);
+  const Place& place = place_of(launch);
+  switch (launch.op->kernel) {
+    case Kernel::send:
+      place.channel->begin_send(launch, start);
+      return place.channel->end_send(start);
+    case Kernel::recv:
+      place.channel->begin_receive();
+      return place.channel->end_receive(launch, start);
+    default:
+      return place.group->run(place.member, launch, start);
+  }
 }
 
 /// Returns when the stream has done everything. A Plan that was never verified may deadlock: then nothing moves.

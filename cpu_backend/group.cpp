@@ -143,15 +143,18 @@ void Group::reduce_scatter(uint32_t member) {
 
 Channel::Channel(AbortState& abort, int spins) : posted_(abort, spins), taken_(abort, spins) {}
 
-Picoseconds Channel::send(const Launch& launch, Picoseconds now) {
+void Channel::begin_send(const Launch& launch, Picoseconds now) {
   sender_ = {&launch, now};
   posted_.set(++sent_);
+}
+
+Picoseconds Channel::end_send(Picoseconds now) {
   taken_.wait(sent_);
   return std::max(now, receiver_.time);
 }
 
-Picoseconds Channel::receive(const Launch& launch, Picoseconds now) {
-  posted_.wait(++received_);
+Picoseconds Channel::end_receive(const Launch& launch, Picoseconds now) {
+  posted_.wait(received_);
   receiver_ = {&launch, now};
   if (total_bytes(*sender_.launch) != total_bytes(launch) ||
       sender_.launch->op->num_operands != launch.op->num_operands) {

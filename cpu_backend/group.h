@@ -41,12 +41,20 @@ class Group {
   std::vector<float> scratch_;
 };
 
-/// A directed channel between two ranks; the receiver copies. The sender's stream thread waits until it has.
+/// A directed channel between two ranks; the receiver copies. Each end begins an operation and then ends it; in between
+/// it may do the same on other channels, so that both directions of an exchange are open at once. The Launch lives
+/// until the end.
 class Channel {
  public:
   Channel(AbortState&, int spins);
-  Picoseconds send(const Launch&, Picoseconds now);
-  Picoseconds receive(const Launch&, Picoseconds now);
+  void begin_send(const Launch&, Picoseconds now);
+  /// Waits until the receiver has copied. Returns when the later of the two had come.
+  Picoseconds end_send(Picoseconds now);
+  void begin_receive() { ++received_; }
+  /// False if `milliseconds` passed and the sender has not come; 0 asks only.
+  bool wait_for_sender(int milliseconds) { return posted_.wait_for(received_, milliseconds); }
+  /// Waits for the sender and copies. The same result.
+  Picoseconds end_receive(const Launch&, Picoseconds now);
 
  private:
   Arrival sender_, receiver_;

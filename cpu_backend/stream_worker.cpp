@@ -4,15 +4,10 @@
 
 namespace pgram {
 
-StreamWorker::StreamWorker(AbortState& abort, int spins, std::function<void()> prepare,
-                           std::function<Span(const Launch&)> execute,
-                           std::function<void(const Launch&, const std::string&)> failed)
-    : abort_(abort),
-      prepare_(std::move(prepare)),
-      execute_(std::move(execute)),
-      failed_(std::move(failed)),
-      done_(abort, spins),
-      thread_([this] { work(); }) {}
+StreamWorker::StreamWorker(AbortState& abort, int spins, std::function<void()> prepare, Execute execute)
+    : abort_(abort), prepare_(std::move(prepare)), execute_(std::move(execute)), done_(abort, spins), thread_([this] {
+        work();
+      }) {}
 
 StreamWorker::~StreamWorker() {
   {
@@ -24,15 +19,19 @@ StreamWorker::~StreamWorker() {
 }
 
 void StreamWorker::launch(const Launch& launch) {
-  push({{}, true, launch});
+  push({{}, true, launch, {}});
+}
+
+void StreamWorker::launch_group(std::vector<Launch> group) {
+  push({{}, true, {}, std::move(group)});
 }
 
 void StreamWorker::wait(StreamPoint point) {
   if (point.stream == nullptr || point.stream == this) return;  // in order anyway
-  push({point, false, {}});
+  push({point, false, {}, {}});
 }
 
-void StreamWorker::push(const Command& command) {
+void StreamWorker::push(Command command) {
   abort_.check();
   std::unique_lock lock(mutex_);
   if (command.launches) {
@@ -41,7 +40,7 @@ void StreamWorker::push(const Command& command) {
     ++launches_queued_;
   }
   const bool was_empty = queue_.empty();
-  queue_.push_back(command);
+  queue_.push_back(std::move(command));
   ++issued_;
   lock.unlock();
   if (was_empty) filled_.notify_one();
@@ -51,7 +50,7 @@ bool StreamWorker::pop(Command& command) {
   std::unique_lock lock(mutex_);
   filled_.wait(lock, [this] { return !queue_.empty() || closing_; });
   if (queue_.empty()) return false;
-  command = queue_.front();
+  command = std::move(queue_.front());
   queue_.pop_front();
   if (command.launches && launches_queued_-- == kLaunchWindow) drained_.notify_one();
   return true;
@@ -65,15 +64,14 @@ void StreamWorker::work() {
     try {
       if (!abort_.aborted()) {
         if (command.launches) {
-          spans_.push_back(execute_(command.launch));
+          execute_(command.group.empty() ? std::span<const Launch>(&command.launch, 1) : command.group, spans_);
         } else {
           command.point.stream->done().wait(command.point.sequence);
         }
       }
     } catch (const Aborted&) {
-      // Somebody else failed; the rest of the queue is dropped.
-    } catch (const std::exception& error) {
-      failed_(command.launch, error.what());
+      // The rest of the queue is dropped; a partner may still be reading what this group posted.
+      if (!command.group.empty()) abandoned_.push_back(std::move(command.group));
     }
     done_.set(++done);
   }

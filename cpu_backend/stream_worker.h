@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -23,15 +24,16 @@ struct StreamPoint {
 
 class StreamWorker {
  public:
-  /// `execute` runs one task on this thread and returns its span; `prepare` runs first on the thread.
-  /// `failed` is called with what a task threw (never with Aborted).
-  StreamWorker(AbortState&, int spins, std::function<void()> prepare, std::function<Span(const Launch&)> execute,
-               std::function<void(const Launch&, const std::string&)> failed);
+  /// `execute` runs a task, or the tasks of a group together, on this thread and appends their spans; it throws nothing
+  /// but Aborted. `prepare` runs first on the thread.
+  using Execute = std::function<void(std::span<const Launch>, std::vector<Span>&)>;
+  StreamWorker(AbortState&, int spins, std::function<void()> prepare, Execute execute);
   /// Waits for all commands; the caller aborts first if they may be stuck.
   ~StreamWorker();
 
   // Called by the rank's interpreter thread only.
   void launch(const Launch&);
+  void launch_group(std::vector<Launch>);
   void wait(StreamPoint);
   StreamPoint here() const { return {this, issued_}; }
   uint64_t issued() const { return issued_; }
@@ -45,15 +47,15 @@ class StreamWorker {
     StreamPoint point;  ///< waited for first
     bool launches = false;
     Launch launch;
+    std::vector<Launch> group;  ///< instead of `launch`
   };
-  void push(const Command&);
+  void push(Command);
   bool pop(Command&);
   void work();
 
   AbortState& abort_;
   const std::function<void()> prepare_;
-  const std::function<Span(const Launch&)> execute_;
-  const std::function<void(const Launch&, const std::string&)> failed_;
+  const Execute execute_;
   uint64_t issued_ = 0;
   mutable Signal done_;
 
@@ -64,6 +66,7 @@ class StreamWorker {
   bool closing_ = false;
 
   std::vector<Span> spans_;
+  std::vector<std::vector<Launch>> abandoned_;  ///< groups that an abort ended
   std::thread thread_;
 };
 

@@ -79,7 +79,6 @@ PreparedPlan::PreparedPlan(const Plan& p) : plan(p) {
       if (has_input(plan.bodies[call.body])) micro_batches = std::max<uint32_t>(micro_batches, call.micro_batch + 1u);
     }
   }
-  for (const Attributes& attributes : plan.attributes) sequence = std::max(sequence, attributes.sequence);
   for (const Body& body : plan.bodies) bodies.push_back(prepare_body(plan, body, events));
 }
 

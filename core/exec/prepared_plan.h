@@ -34,7 +34,6 @@ struct PreparedPlan {
   const Plan& plan;
   std::vector<PreparedBody> bodies;
   uint32_t micro_batches = 0;  ///< of one replica and step, counted by their `input` tasks
-  uint32_t sequence = 0;       ///< tokens of a sample, as the attention kernels know it
 };
 
 }  // namespace pgram

@@ -7,7 +7,10 @@
 
 namespace pgram {
 
-static const Attributes kNoAttributes;
+static const Attributes& attributes_of(const Plan& plan, const Op& op) {
+  static const Attributes kNone;
+  return op.attributes < plan.attributes.size() ? plan.attributes[op.attributes] : kNone;
+}
 
 RankRun::RankRun(const PreparedPlan& prepared, uint32_t rank, Backend& backend, const RunOptions& options)
     : prepared_(prepared),
@@ -29,7 +32,7 @@ void RankRun::find_inputs() {
       computes_loss_ |= op.kernel == Kernel::ce_loss;
       if (op.kernel != Kernel::input) continue;
       const uint64_t count = prepared_.bodies[call.body].ops[i].operands.at(0).tensor.count();
-      const uint32_t sequence = prepared_.sequence;
+      const uint32_t sequence = attributes_of(plan, op).sequence;
       if (sequence == 0 || count == 0 || count % sequence != 0) {
         throw InputError("plan", "body " + body.name + ": " + std::to_string(count) +
                                      " input tokens are no multiple of the sequence length " +
@@ -105,7 +108,6 @@ void RankRun::issue_call(uint32_t index, uint64_t step) {
 
   Launch launch;
   launch.layer = call.layer;
-  launch.micro_batch = call.micro_batch;
   launch.step = step;
   launch.hyperparameters = &options_.hyperparameters;
   for (size_t i = 0; i < body.ops.size(); ++i) {
@@ -116,8 +118,11 @@ void RankRun::issue_call(uint32_t index, uint64_t step) {
       if (syncs[s].op == i && !syncs[s].records()) device_->wait(syncs[s].slot(), op.stream);
     }
     launch.op = &op;
-    launch.attributes = op.attributes < plan.attributes.size() ? &plan.attributes[op.attributes] : &kNoAttributes;
+    launch.attributes = &attributes_of(plan, op);
     launch.task = {rank_, index, static_cast<uint16_t>(i)};
+    launch.micro_batch = static_cast<uint16_t>(micro_batch_of(call, op));
+    launch.group_begin = !body.grouped || i == 0;
+    launch.group_end = !body.grouped || i + 1 == body.ops.size();
     launch.host_tokens = op.kernel == Kernel::input ? inputs_.at(call.micro_batch).tokens.data() : nullptr;
     for (size_t o = 0; o < item.operands.size(); ++o) {
       const PreparedOperand& operand = item.operands[o];

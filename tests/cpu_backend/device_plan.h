@@ -74,11 +74,15 @@ class Devices {
     float* data;
     size_t count;
   };
-  void launch(uint32_t rank, DeviceOp op, std::vector<Buffer> buffers = {}) {
+  /// `op`: index into the plan's body.
+  void launch(uint32_t rank, uint16_t op, std::vector<Buffer> buffers = {}, bool begins_group = true,
+              bool ends_group = true) {
     Launch launch;
+    launch.group_begin = begins_group;
+    launch.group_end = ends_group;
     launch.op = &plan_.bodies[0].ops[op];
     launch.attributes = &plan_.attributes[0];
-    launch.task = {rank, 0, static_cast<uint16_t>(op)};
+    launch.task = {rank, 0, op};
     for (size_t i = 0; i < buffers.size(); ++i) {
       launch.operands[i].data = reinterpret_cast<std::byte*>(buffers[i].data);
       launch.operands[i].bytes = buffers[i].count * sizeof(float);

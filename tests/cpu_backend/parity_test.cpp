@@ -112,6 +112,10 @@ TEST_P(Parity, PipelineGpipe) {
   expect_parity({"pp2", "pp4", "tp2.pp2", "tp2.pp2.sp", "dp2.tp2.pp2"}, "gpipe", KernelSet::fast);
 }
 
+TEST_P(Parity, PipelinePaired) {
+  expect_parity({"pp2.paired", "pp4.paired", "tp2.pp2.paired"}, "1f1b", KernelSet::fast);
+}
+
 TEST_P(Parity, PlainKernels) {
   expect_parity({"dp2.tp2.pp2"}, "1f1b", KernelSet::plain, 3);
 }
