@@ -11,12 +11,20 @@ namespace pgram::emulation::ptx {
 
 struct Function;
 
+/// Where in a kernel an access is made.
+class Place {
+ public:
+  virtual ~Place() = default;
+  virtual std::string text() const = 0;  ///< "block (1,0,0), thread (3,0,0): st.global.u32 [%rd4], %r3"
+};
+
 /// Global memory as a kernel sees it.
 class GlobalMemory {
  public:
   virtual ~GlobalMemory() = default;
-  /// Host memory behind the address, or throw (Fault) to end the kernel. `instruction` is PTX text, for the message.
-  virtual std::byte* access(uint64_t address, uint32_t bytes, bool writes, const std::string& instruction) = 0;
+  /// Host memory behind the address, aligned as it is, or throw (Fault) to end the kernel; run() puts kernel and place
+  /// in front of its message, and lets an empty one through as it is. Called for every access of every thread.
+  virtual std::byte* access(uint64_t address, uint32_t bytes, bool writes, const Place&) = 0;
 };
 
 /// A kernel did what it must not: out of bounds (shared, local, global), barrier divergence, a shuffle that lanes never
