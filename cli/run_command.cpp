@@ -54,6 +54,7 @@ void refuse_foreign_flags(const Flags& flags) {
   refuse(!cuda && flags.cuda.deterministic, "--deterministic", "cuda");
   refuse(!cuda && !flags.cuda.devices.empty(), "--devices", "cuda");
   refuse(!cuda && flags.cuda.task_timeout != defaults.task_timeout, "--task-timeout", "cuda");
+  refuse(!cuda && flags.cuda.start_timeout != defaults.start_timeout, "--start-timeout", "cuda");
   refuse(cuda && flags.pin, "--pin", "cpu");
   refuse(cuda && flags.kernels != Flags().kernels, "--kernels", "cpu");
   refuse(cuda && !flags.device.empty(), "--device", "cpu");
@@ -156,6 +157,11 @@ void add_run_command(Command& app, int& exit_code) {
   command
       ->add_option("--task-timeout", flags->cuda.task_timeout,
                    "Seconds after which a task that does not end on its GPU fails the run")
+      ->check(Range(0.1, 1e6))
+      ->capture_default_str();
+  command
+      ->add_option("--start-timeout", flags->cuda.start_timeout,
+                   "Seconds after which ranks that have not come at the start fail the run")
       ->check(Range(0.1, 1e6))
       ->capture_default_str();
   command->add_flag("--no-verify", flags->no_verify, "Run a plan that the verifier refuses (to see what goes wrong)");

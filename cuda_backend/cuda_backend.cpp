@@ -50,7 +50,7 @@ std::unique_ptr<RankDevice> CudaBackend::open(uint32_t rank) {
 }
 
 std::map<std::string, std::string> CudaBackend::facts() const {
-  const CudaReport machine = report();
+  const CudaReport machine = library_versions();
   std::string gpus;
   for (const std::string& name : devices_.gpu_names) gpus += (gpus.empty() ? "" : ", ") + name;
   std::map<std::string, std::string> facts = {
@@ -60,6 +60,10 @@ std::map<std::string, std::string> CudaBackend::facts() const {
       {"cublas", version_text(machine.cublas, 10000, 100)},
       {"clock", "events tied to the host's clock after every step, to within " + format_time(run_.clock_uncertainty())},
       {"processes", std::to_string(processes_.size())}};
+  if (processes_.index() != 0) {
+    const ClockOffset clock = processes_.clock();
+    facts["clock offset"] = format_time(clock.offset) + " to process 0's, to within " + format_time(clock.uncertainty);
+  }
   if (run_.plan.mesh.ranks() == 1) return facts;
   facts["communication"] =
       run_.options.share_gpu ? "copies and sums on one shared GPU, without NCCL" : "NCCL " + nccl_version();

@@ -44,6 +44,7 @@ CudaRun::CudaRun(const Plan& p, const CudaOptions& o, Processes& processes)
 
 CudaRun::~CudaRun() {
   processes_.on_failure({});
+  connections_.reset();  // destroys communicators, which may hang
   if (teardown_hangs_ || nccl_hangs()) {
     // Registered after CUDA's own handlers, so it comes before them.
     on_exit(

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/base/errors.h"
 #include "cuda_backend/store_server.h"

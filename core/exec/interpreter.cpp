@@ -237,15 +237,17 @@ class Run {
   /// Process 0's as they are, of the others what they say differently.
   std::map<std::string, std::string> gather_facts() const {
     ByteWriter mine;
-    std::map<std::string, std::string> all = backend_.facts();
-    for (const auto& [key, value] : all) mine.add(key), mine.add(value);
+    const std::map<std::string, std::string> own = backend_.facts();
+    for (const auto& [key, value] : own) mine.add(key), mine.add(value);
+    std::map<std::string, std::string> all = own;
     const std::vector<std::string> others = processes_.gather(mine.take());
     for (size_t i = 1; i < others.size(); ++i) {
       ByteReader in(others[i]);
       while (!in.at_end()) {
         std::string key, value;
         in.read(key), in.read(value);
-        if (all[key] != value) all[key + " of process " + std::to_string(i)] = value;
+        const auto same = own.find(key);
+        if (same == own.end() || same->second != value) all[key + " of process " + std::to_string(i)] = value;
       }
     }
     return all;

@@ -5,7 +5,9 @@
 //   PGRAM_EMULATION_DEVICES   number of devices (default 8)
 //   PGRAM_EMULATION_MEMORY    bytes of each device (default 1 GiB)
 //   PGRAM_EMULATION_ENGINE    cpp (default; kernels compiled by g++) or ptx (nvcc's own PTX, interpreted)
-//   PGRAM_EMULATION_KERNELS   the library with the kernels compiled by g++ (engine cpp)
+//   PGRAM_EMULATION_NCCL_VERSION  what ncclGetVersion says, 22703 for 2.27.3 (default: that of nccl.h)
+//   PGRAM_EMULATION_KERNELS   the libraries with the kernels compiled by g++ (engine cpp), separated by colons
+//   PGRAM_EMULATION_NAMES     names of the devices, separated by commas; the last one stands for all further ones
 //   NVTX_INJECTION64_PATH     this very library: then every operation knows the task (NVTX range "task:...") it is of
 // Misuse that nobody took by take_reports() is printed to standard error when the process ends, each line beginning
 // "stand-in GPU: ", and makes the exit status 99.

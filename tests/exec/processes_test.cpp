@@ -89,7 +89,9 @@ class TraceBackend : public Backend {
   Picoseconds now() const override { return 1000; }
   ProcessGroup& processes() override { return seat_ ? static_cast<ProcessGroup&>(*seat_) : Backend::processes(); }
   std::map<std::string, std::string> facts() const override {
-    return {{"gpu", "trace"}, {"offset", std::to_string(ranks_.front())}};
+    std::map<std::string, std::string> facts{{"gpu", "trace"}, {"first rank", std::to_string(ranks_.front())}};
+    if (ranks_.front() == 5) facts["only here"] = "yes";
+    return facts;
   }
   void abort(const std::string& why) override {
     std::lock_guard lock(mutex_);
@@ -234,8 +236,10 @@ TEST(ExecProcesses, Process0HasWhatOneProcessHas) {
   EXPECT_FALSE(file_bytes(one_file).empty());
   EXPECT_TRUE(file_bytes(many_file) == file_bytes(one_file));
   EXPECT_EQ(reported, (std::vector<uint32_t>{3, 0, 0, 0, 0, 0, 0, 0}));
-  EXPECT_EQ(many.timeline.facts.at("offset"), "0");
-  EXPECT_EQ(many.timeline.facts.at("offset of process 5"), "5");
+  EXPECT_EQ(many.timeline.facts.at("first rank"), "0");
+  EXPECT_EQ(many.timeline.facts.at("first rank of process 5"), "5");
+  EXPECT_EQ(many.timeline.facts.at("only here of process 5"), "yes");
+  EXPECT_FALSE(many.timeline.facts.contains("only here"));
   EXPECT_FALSE(many.timeline.facts.contains("gpu of process 5")) << "all say the same";
   for (size_t i = 1; i < outcomes.size(); ++i) {
     EXPECT_TRUE(outcomes[i].result.losses.empty());
