@@ -81,7 +81,8 @@ __global__ void __launch_bounds__(ForwardTile<kHead>::kThreads, ForwardTile<kHea
     const int row = T::thread_row() + i * T::kThreadRows;
     if (row >= present) continue;
     const int64_t t = token + first + row;
-    store_row<T>(out + t * shape.out_width() + shape.query(head), sums[i], 1.0f / total, shape.heads.size, shape.packs);
+    store_row<T>(out + t * shape.out_width() + shape.query(head), sums[i], 1.0f / total, shape.heads.size,
+                 shape.packs != 0);
     if (T::thread_column() == 0) lse[t * shape.heads.heads + head] = max[i] + logf(total);
   }
 }

@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(BackwardTile<kHead>::kThreads, BackwardTile<kH
     const int row = T::thread_row() + i * T::kThreadRows;
     if (row >= present) continue;
     float* to = dqkv + (token + first + row) * width + shape.query(head);
-    store_row<T>(to, dq[i], 1.0f, shape.heads.size, shape.packs);
+    store_row<T>(to, dq[i], 1.0f, shape.heads.size, shape.packs != 0);
   }
 }
 
@@ -144,8 +144,8 @@ __global__ void __launch_bounds__(BackwardTile<kHead>::kThreads, BackwardTile<kH
     const int row = T::thread_row() + i * T::kThreadRows;
     if (row >= present) continue;
     float* to = dqkv + (token + first + row) * width;
-    store_row<T>(to + shape.key(kv_head), dk[i], 1.0f, shape.heads.size, shape.packs);
-    store_row<T>(to + shape.value(kv_head), dv[i], 1.0f, shape.heads.size, shape.packs);
+    store_row<T>(to + shape.key(kv_head), dk[i], 1.0f, shape.heads.size, shape.packs != 0);
+    store_row<T>(to + shape.value(kv_head), dv[i], 1.0f, shape.heads.size, shape.packs != 0);
   }
 }
 

@@ -110,12 +110,12 @@ __device__ __forceinline__ void store_row(float* row, const Pack<4> (&sum)[T::kP
   }
 }
 
-/// What both directions of attention know of their tensors.
+/// What both directions of attention know of their tensors. Passed to kernels as bytes, so it has no padding.
 struct AttentionShape {
   int sequence;
   Heads heads;
-  float scale;  ///< of scores: 1 / sqrt(head size)
-  bool packs;
+  float scale;    ///< of scores: 1 / sqrt(head size)
+  int32_t packs;  ///< not 0: 16-byte accesses are possible
 
   __device__ __forceinline__ int64_t width() const {
     return static_cast<int64_t>(heads.heads + 2 * heads.kv_heads) * heads.size;
@@ -131,7 +131,7 @@ struct AttentionShape {
     return static_cast<int64_t>(heads.heads + heads.kv_heads + kv_head) * heads.size;
   }
   __device__ __forceinline__ HeadRows rows(const float* first, int64_t stride) const {
-    return {first, stride, heads.size, packs};
+    return {first, stride, heads.size, packs != 0};
   }
 };
 

@@ -77,13 +77,14 @@ __global__ void __launch_bounds__(1)
 
 template <int V>
 __device__ __forceinline__ void adamw_step(const AdamTensor& t, int64_t i, const AdamNumbers& a, float scale) {
+  const float keep = static_cast<float>(t.keep);
   const Pack<V> gradient = load<V>(t.gradient + i);
   Pack<V> w = load<V>(t.weights + i), m = load<V>(t.m + i), v = load<V>(t.v + i);
   for (int j = 0; j < V; ++j) {
     const float g = scale * gradient.v[j];
     m.v[j] = a.beta1 * m.v[j] + (1.0f - a.beta1) * g;
     v.v[j] = a.beta2 * v.v[j] + (1.0f - a.beta2) * g * g;
-    w.v[j] = w.v[j] * t.keep - a.step * m.v[j] / (sqrtf(v.v[j]) / a.root + a.epsilon);
+    w.v[j] = w.v[j] * keep - a.step * m.v[j] / (sqrtf(v.v[j]) / a.root + a.epsilon);
   }
   store<V>(t.m + i, m);
   store<V>(t.v + i, v);

@@ -10,8 +10,9 @@ template <class T, int N>
 struct TensorList {
   static constexpr int64_t kChunk = 16384;
 
-  T tensors[N];
-  uint32_t first_block[N];
+  // Unused places are zero: kernels get the list as bytes.
+  T tensors[N] = {};
+  uint32_t first_block[N] = {};
   uint32_t num_tensors = 0, num_blocks = 0;
 
   bool full() const { return num_tensors == N; }
@@ -36,7 +37,7 @@ struct AdamTensor {
   float *weights, *m, *v;
   const float* gradient;
   int64_t count;
-  float keep;  ///< 1 - learning rate * weight decay, or 1
+  double keep;  ///< 1 - learning rate * weight decay, or 1; a double, so that the structure has no padding
 };
 using AdamList = TensorList<AdamTensor, 64>;
 

@@ -51,18 +51,27 @@ class KernelCase {
   bool is_float(int operand) const { return dtypes_[operand] == DType::f32; }
   int operands() const { return op_.num_operands; }
 
-  /// The operands after the kernel ran on copies of them.
-  std::vector<std::vector<float>> run(KernelSet set) const {
-    std::vector<std::vector<float>> copies = data_;
+  uint64_t bytes(size_t operand) const { return data_[operand].size() * sizeof(float); }
+  const Op& op() const { return op_; }
+  const std::array<uint32_t, 2>& dims(size_t operand) const { return dims_[operand]; }
+  const Record* record_of(size_t operand) const { return records_[operand]; }
+  /// The op with its operands at these addresses.
+  Launch launch(const std::vector<std::byte*>& memory) const {
     Launch launch;
     launch.op = &op_;
     launch.attributes = &attributes;
     launch.hyperparameters = &hyperparameters;
     launch.step = step;
-    for (size_t i = 0; i < copies.size(); ++i)
-      launch.operands[i] = {reinterpret_cast<std::byte*>(copies[i].data()), copies[i].size() * sizeof(float),
-                            dtypes_[i], dims_[i], records_[i]};
-    run_kernel(set, launch, rank);
+    for (size_t i = 0; i < memory.size(); ++i)
+      launch.operands[i] = {memory[i], bytes(i), dtypes_[i], dims_[i], records_[i]};
+    return launch;
+  }
+  /// The operands after the kernel ran on copies of them.
+  std::vector<std::vector<float>> run(KernelSet set) const {
+    std::vector<std::vector<float>> copies = data_;
+    std::vector<std::byte*> memory;
+    for (std::vector<float>& copy : copies) memory.push_back(reinterpret_cast<std::byte*>(copy.data()));
+    run_kernel(set, launch(memory), rank);
     return copies;
   }
 
