@@ -68,6 +68,17 @@ bool end_all(const std::vector<std::vector<ncclComm_t>>& lists, int device, nccl
   return state->changed.wait_until(lock, deadline, [&] { return state->left == 0; });
 }
 
+/// Communicators that do not block are finalized in the background; destroying them then is local.
+ncclResult_t finish(ncclComm_t comm) {
+  ncclResult_t status = ncclCommFinalize(comm);
+  const Clock::time_point begin = Clock::now();
+  while (status == ncclInProgress && Clock::now() - begin < kEndSeconds) {
+    std::this_thread::sleep_for(kLongestPause);
+    if (ncclCommGetAsyncError(comm, &status) != ncclSuccess) break;
+  }
+  return ncclCommDestroy(comm);
+}
+
 struct OwnedComms {
   int device = 0;
   std::vector<ncclComm_t> comms;
@@ -106,7 +117,7 @@ World::~World() {
   std::atomic<bool> late{false};
   for (const OwnedComms& owned : finished) {
     threads.emplace_back([&owned, &late, deadline] {
-      if (!end_all({owned.comms}, owned.device, ncclCommDestroy, deadline)) late = true;
+      if (!end_all({owned.comms}, owned.device, finish, deadline)) late = true;
     });
   }
   for (std::thread& thread : threads) thread.join();

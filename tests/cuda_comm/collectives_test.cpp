@@ -11,6 +11,7 @@
 #include "cuda_backend/processes.h"
 #include "cuda_backend/shared_gpu.h"
 #include "tests/cuda_comm/ranks.h"
+#include "tests/emulation/find_control.h"
 
 namespace pgram::testing {
 namespace {
@@ -56,13 +57,21 @@ class CommCollectives : public ::testing::TestWithParam<Case> {
     const int ranks = static_cast<int>(plan().mesh.ranks());
     if (!GetParam().share && devices < ranks) GTEST_SKIP() << devices << " GPUs for " << ranks << " ranks of NCCL";
   }
-  /// Runs the body on all ranks and expects no error of any.
+  /// Runs the body on all ranks and expects no error of any, and nothing left behind.
   void run(const Plan& plan, const std::function<void(Rank&)>& body) {
-    Processes alone{ProcessPlace{}};
-    const auto connections =
-        GetParam().share ? shared_gpu_connections(plan, 20) : nccl_connections(plan, alone, {20, 20});
-    const auto errors = on_ranks(plan, *connections, GetParam().share, body);
-    for (size_t r = 0; r < errors.size(); ++r) EXPECT_EQ(errors[r], "") << "rank " << r;
+    const emulation::Control* stand_in = emulation::find_control();
+    const emulation::Live before = stand_in ? stand_in->live() : emulation::Live{};
+    {
+      Processes alone{ProcessPlace{}};
+      const auto connections =
+          GetParam().share ? shared_gpu_connections(plan, 20) : nccl_connections(plan, alone, {20, 20});
+      const auto errors = on_ranks(plan, *connections, GetParam().share, body);
+      for (size_t r = 0; r < errors.size(); ++r) EXPECT_EQ(errors[r], "") << "rank " << r;
+    }
+    EXPECT_FALSE(nccl_hangs());
+    if (stand_in) {
+      EXPECT_TRUE(stand_in->live() == before);
+    }
   }
   Plan plan(bool paired = false) const { return mesh_plan(GetParam().tp, GetParam().dp, GetParam().pp, paired); }
 };
@@ -70,6 +79,13 @@ INSTANTIATE_TEST_SUITE_P(Meshes, CommCollectives,
                          ::testing::Values(Case{false, 2, 1, 1}, Case{false, 2, 2, 2}, Case{false, 1, 1, 4},
                                            Case{false, 3, 2, 1}, Case{true, 2, 1, 1}, Case{true, 2, 2, 2},
                                            Case{true, 1, 1, 4}, Case{true, 3, 2, 1}),
+                         [](const auto& info) { return info.param.name(); });
+
+/// Meshes with neighbours.
+class CommExchanges : public CommCollectives {};
+INSTANTIATE_TEST_SUITE_P(Meshes, CommExchanges,
+                         ::testing::Values(Case{false, 2, 2, 2}, Case{false, 1, 1, 4}, Case{true, 2, 2, 2},
+                                           Case{true, 1, 1, 4}),
                          [](const auto& info) { return info.param.name(); });
 
 /// Sizes that allow 16-byte accesses and that do not; two operands at once; sum and maximum.
@@ -156,9 +172,8 @@ TEST_P(CommCollectives, ChannelsKeepOrder) {
 }
 
 /// Both neighbours send first and receive then. As two tasks that would be a deadlock; as a group it is an exchange.
-TEST_P(CommCollectives, ExchangesOfBothDirections) {
+TEST_P(CommExchanges, OfBothDirections) {
   const Plan p = plan(true);
-  if (GetParam().pp == 1) GTEST_SKIP() << "a mesh without neighbours";
   run(p, [&](Rank& rank) {
     const auto at = rank.at();
     const auto exchange = [&](uint32_t lower_role, uint32_t round) {
