@@ -2,7 +2,7 @@
 // FlashAttention-2).
 #include <cmath>
 
-#include "cuda_backend/kernels/attention_tile.h"
+#include "cuda_backend/kernels/attention_tile.cuh"
 
 namespace pgram::kernels {
 

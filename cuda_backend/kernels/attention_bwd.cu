@@ -2,7 +2,7 @@
 // appendix B.2). Two kernels, so that nobody adds to what another block writes: one by queries, one by keys.
 #include <cmath>
 
-#include "cuda_backend/kernels/attention_tile.h"
+#include "cuda_backend/kernels/attention_tile.cuh"
 
 namespace pgram::kernels {
 

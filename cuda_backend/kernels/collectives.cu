@@ -1,6 +1,6 @@
 // Collectives among ranks that share one card.
 #include "cuda_backend/kernels/collectives.h"
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 
 namespace pgram::kernels {
 

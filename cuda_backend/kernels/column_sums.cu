@@ -1,7 +1,7 @@
 // Gradients of biases and gains: sums over the tokens, column by column, in two stages. First chunks of rows are summed
 // side by side into partial sums, then those are summed in order onto the gradient.
 #include "cuda_backend/kernels/column_sums.h"
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

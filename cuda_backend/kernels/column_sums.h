@@ -1,4 +1,4 @@
-// How rows are cut into chunks for sums over them, and the second stage of such sums. For .cu files only.
+// How rows are cut into chunks for sums over them, and the second stage of such sums.
 #pragma once
 #include <cuda_runtime.h>
 

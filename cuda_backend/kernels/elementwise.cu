@@ -1,5 +1,5 @@
 // Element by element: bias, SwiGLU, GELU, sums.
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

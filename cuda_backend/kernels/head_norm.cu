@@ -1,6 +1,6 @@
 // RMS norm of each query and key head: one warp per head, which keeps the head in registers.
 #include "cuda_backend/kernels/column_sums.h"
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

@@ -2,7 +2,7 @@
 // count nowhere and get a zero gradient.
 #include <cmath>
 
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

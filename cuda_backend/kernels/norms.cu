@@ -1,5 +1,5 @@
 // RMS and layer norms, forward and gradient of their input: one block per row.
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

@@ -1,5 +1,5 @@
 // Gradient norm, clipping and optimizer steps over all tensors of a record in one launch.
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

@@ -1,5 +1,5 @@
 // Rotary embedding in place, forward and inverse: one block per token, whose angles all heads share.
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

@@ -1,5 +1,5 @@
 // Token and position embeddings, forward and gradient.
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

@@ -1,7 +1,7 @@
 // Tiles of attention in shared memory: loading rows of heads, products of two tiles, and weighted sums of a tile's
-// rows. A block has some rows of its own (queries, or keys) and meets the others tile by tile. For .cu files only.
+// rows. A block has some rows of its own (queries, or keys) and meets the others tile by tile.
 #pragma once
-#include "cuda_backend/kernels/device.h"
+#include "cuda_backend/kernels/device.cuh"
 #include "cuda_backend/kernels/kernels.h"
 
 namespace pgram::kernels {

@@ -1,4 +1,4 @@
-// What kernels share: 16-byte accesses, reductions in a fixed order, and how a launch is cut. For .cu files only.
+// What kernels share: 16-byte accesses, reductions in a fixed order, and how a launch is cut.
 #pragma once
 #include <cstdint>
 #include <initializer_list>
