@@ -111,7 +111,7 @@ void Block::fiber_main() {
       release(&b.end_);
       b.threads_[number] = nullptr;
       --b.alive_;
-      if (kFiberPerThread) break;
+      if (is_race_checked()) break;
     }
     b.idle_.push_back(b.current_);
     b.leave(State::done);

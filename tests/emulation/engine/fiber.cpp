@@ -1,7 +1,7 @@
 // Fibers, see fiber.h.
 //
-// Built with PGRAM_EMULATION_RACECHECK, this file itself is not instrumented, but tells ThreadSanitizer of fibers that
-// a switch does not synchronise: only barriers and shuffles do.
+// Not instrumented by ThreadSanitizer, but where a process has it, it is told of fibers that a switch does not
+// synchronise: only barriers and shuffles do. So a missing barrier is a race.
 #include "tests/emulation/engine/fiber.h"
 
 #include <sys/mman.h>
@@ -15,10 +15,15 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(PGRAM_EMULATION_RACECHECK) || defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
-#define PGRAM_THREAD_SANITIZER 1
-#endif
+// ThreadSanitizer's interface (sanitizer/tsan_interface.h): there, or not, when the program runs.
+extern "C" {
+[[gnu::weak]] void* __tsan_get_current_fiber();
+[[gnu::weak]] void* __tsan_create_fiber(unsigned flags);
+[[gnu::weak]] void __tsan_destroy_fiber(void* fiber);
+[[gnu::weak]] void __tsan_switch_to_fiber(void* fiber, unsigned flags);
+[[gnu::weak]] void __tsan_acquire(void* address);
+[[gnu::weak]] void __tsan_release(void* address);
+}
 
 // The callee-saved registers of the System V ABI are on the stack of who does not run.
 extern "C" void pgram_switch_stack(void** save, void* load);
@@ -62,11 +67,7 @@ size_t stagger() {
   return count++ % 61 * 64;
 }
 
-#if defined(PGRAM_EMULATION_RACECHECK)
-constexpr unsigned kSwitchFlags = __tsan_switch_to_fiber_no_sync;
-#elif defined(PGRAM_THREAD_SANITIZER)
-constexpr unsigned kSwitchFlags = 0;
-#endif
+constexpr unsigned kSwitchWithoutSync = 1;  // __tsan_switch_to_fiber_no_sync
 
 }  // namespace
 
@@ -74,10 +75,10 @@ void switch_context(Context& from, Context& to) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&from.fake_stack, to.stack_bottom, to.stack_bytes);
 #endif
-#if defined(PGRAM_THREAD_SANITIZER)
-  if (!from.thread_sanitizer) from.thread_sanitizer = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(to.thread_sanitizer, kSwitchFlags);
-#endif
+  if (is_race_checked()) {
+    if (!from.thread_sanitizer) from.thread_sanitizer = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to.thread_sanitizer, kSwitchWithoutSync);
+  }
   pgram_switch_stack(&from.stack_pointer, to.stack_pointer);
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
@@ -107,18 +108,14 @@ Fiber::Fiber(void (*entry)()) {
   context.stack_pointer = top;
   context.stack_bottom = stack_;
   context.stack_bytes = kStackBytes;
-#if defined(PGRAM_THREAD_SANITIZER)
-  context.thread_sanitizer = __tsan_create_fiber(0);
-#endif
+  if (is_race_checked()) context.thread_sanitizer = __tsan_create_fiber(0);
 }
 
 Fiber::~Fiber() {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(stack_, kStackBytes);  // the frames that are left behind
 #endif
-#if defined(PGRAM_THREAD_SANITIZER)
-  __tsan_destroy_fiber(context.thread_sanitizer);
-#endif
+  if (is_race_checked()) __tsan_destroy_fiber(context.thread_sanitizer);
   munmap(stack_, kStackBytes);
 }
 
@@ -126,16 +123,14 @@ bool Fiber::is_sound() const {
   return *reinterpret_cast<const uint64_t*>(stack_) == kCanary;
 }
 
-#if defined(PGRAM_EMULATION_RACECHECK)
+bool is_race_checked() {
+  return &__tsan_create_fiber != nullptr;
+}
 void acquire(void* sync) {
-  __tsan_acquire(sync);
+  if (is_race_checked()) __tsan_acquire(sync);
 }
 void release(void* sync) {
-  __tsan_release(sync);
+  if (is_race_checked()) __tsan_release(sync);
 }
-#else
-void acquire(void*) {}
-void release(void*) {}
-#endif
 
 }  // namespace pgram::emulation

@@ -36,16 +36,12 @@ class Fiber {
   std::byte* stack_;
 };
 
-// For ThreadSanitizer as race checker: what a CUDA thread did before release(x) has happened before what another does
+/// ThreadSanitizer is in the process. Then every CUDA thread must be a fiber of its own, so that all pairs are
+/// compared.
+bool is_race_checked();
+// For it: what a CUDA thread did before release(x) has happened before what another does
 // after acquire(x), and nothing else has.
 void acquire(void* sync);
 void release(void* sync);
-
-/// With the race checker every CUDA thread must be a fiber of its own, so that all pairs are compared.
-#if defined(PGRAM_EMULATION_RACECHECK)
-constexpr bool kFiberPerThread = true;
-#else
-constexpr bool kFiberPerThread = false;
-#endif
 
 }  // namespace pgram::emulation

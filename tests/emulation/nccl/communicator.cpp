@@ -62,7 +62,7 @@ bool open_link_of(ncclComm& communicator) {
   return bool(communicator.link);
 }
 
-void retire(ncclComm& communicator) {
+void retire(ncclComm& communicator, bool aborted) {
   std::shared_ptr<Link> link;
   {
     std::lock_guard lock(communicator.mutex);
@@ -71,7 +71,7 @@ void retire(ncclComm& communicator) {
     link = std::move(communicator.link);
   }
   communicator.changed.notify_all();
-  if (link) link->leave();
+  if (link) link->leave(aborted);
   count_live(0, -1);
 }
 

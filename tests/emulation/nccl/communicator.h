@@ -65,8 +65,8 @@ std::shared_ptr<ncclComm> find_communicator(ncclComm_t);
 std::vector<std::shared_ptr<ncclComm>> live_communicators();
 /// Opens the link; false if that cannot be, with the communicator's error set.
 bool open_link_of(ncclComm&);
-/// After destroy or abort: the handle is no longer one.
-void retire(ncclComm&);
+/// Destroyed, or aborted: the handle is no longer one.
+void retire(ncclComm&, bool aborted);
 
 /// For ncclGetLastError, of this thread. Returns the result.
 ncclResult_t refuse(ncclResult_t, const std::string& why);

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <thread>
 
 namespace pgram::emulation {
@@ -19,6 +20,14 @@ Hubs& hubs() {
   static auto& all = *new Hubs;
   return all;
 }
+
+/// At the end of the process.
+struct AtExit {
+  ~AtExit() {
+    for (const auto& hub : Hub::all()) hub->linger();
+  }
+};
+const AtExit at_exit;
 
 }  // namespace
 
@@ -75,26 +84,28 @@ std::shared_ptr<Meeting> Hub::enter(uint64_t number, int rank, int ranks, bool i
     if (is_local) ++local_members_;
   }
   if (meeting->admit(rank, ranks)) return meeting;
-  leave(is_local);
+  leave(is_local, false);
   return nullptr;
 }
 
-void Hub::leave(bool was_local) {
-  bool all_left, owner_left;
-  std::vector<std::weak_ptr<Connection>> connections;
+void Hub::leave(bool was_local, bool aborted) {
   {
     std::lock_guard lock(mutex_);
-    all_left = --members_ == 0;
-    owner_left = was_local && --local_members_ == 0;
-    if (owner_left) connections = connections_;
+    aborted_ = aborted_ || (was_local && aborted);
+    if (was_local) --local_members_;
+    if (--members_ > 0) return;
   }
-  for (const auto& weak : connections) {
-    if (const auto connection = weak.lock()) connection->send({.type = Frame::Type::owner_left, .call = {}}, {});
-  }
-  if (!all_left) return;
+  changed_.notify_all();
   ::shutdown(socket_, SHUT_RDWR);  // ends accept_members()
   std::lock_guard lock(hubs().mutex);
   hubs().open.erase(name_);
+}
+
+void Hub::linger() {
+  constexpr auto kLongest = std::chrono::seconds(10);
+  std::unique_lock lock(mutex_);
+  if (aborted_ || local_members_ > 0) return;
+  changed_.wait_for(lock, kLongest, [this] { return members_ == 0; });
 }
 
 std::map<uint64_t, std::shared_ptr<Meeting>> Hub::meetings() {
@@ -121,10 +132,6 @@ void Hub::serve(const std::shared_ptr<Connection>& connection) {
     connection->send({.type = Frame::Type::refused, .call = {}}, {});
     return;
   }
-  {
-    std::lock_guard lock(mutex_);
-    connections_.push_back(connection);
-  }
   const auto* name = reinterpret_cast<const std::byte*>(meeting->name().data());
   connection->send({.type = Frame::Type::welcome, .call = {}}, Bytes(name, name + meeting->name().size()));
   meeting->listen(hello.rank, [connection](ncclResult_t error) {
@@ -146,7 +153,7 @@ void Hub::serve(const std::shared_ptr<Connection>& connection) {
   } else {
     meeting->lose(hello.rank);
   }
-  leave(false);
+  leave(false, false);
 }
 
 }  // namespace pgram::emulation

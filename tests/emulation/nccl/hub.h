@@ -1,6 +1,7 @@
 // Hub: what a unique id names. Holds the meetings of a communicator and of all that were split off it, for members of
 // this process and, by a socket, of others.
 #pragma once
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -26,7 +27,10 @@ class Hub : public std::enable_shared_from_this<Hub> {
 
   /// A member comes to meeting `number`; the first one to meeting 0 makes it. nullptr if it does not belong there.
   std::shared_ptr<Meeting> enter(uint64_t number, int rank, int ranks, bool is_local);
-  void leave(bool was_local);
+  void leave(bool was_local, bool aborted);
+  /// The process is about to end, but members of others still meet here: waits for them, for a while, unless a member
+  /// of this one was aborted, or is simply left over.
+  void linger();
   const std::string& name() const { return name_; }
   std::map<uint64_t, std::shared_ptr<Meeting>> meetings();
 
@@ -39,8 +43,9 @@ class Hub : public std::enable_shared_from_this<Hub> {
   const int socket_;
   std::mutex mutex_;
   std::map<uint64_t, std::shared_ptr<Meeting>> meetings_;
-  std::vector<std::weak_ptr<Connection>> connections_;
+  std::condition_variable changed_;
   int local_members_ = 0, members_ = 0;
+  bool aborted_ = false;
 };
 
 }  // namespace pgram::emulation

@@ -17,9 +17,9 @@ class LocalLink final : public Link {
   void post(const Call& call, Bytes data, Done done) override {
     meeting_->post(rank_, call, std::move(data), std::move(done));
   }
-  void leave() override {
+  void leave(bool aborted) override {
     meeting_->withdraw(rank_);
-    hub_->leave(true);
+    hub_->leave(true, aborted);
   }
   const std::string& name() const override { return meeting_->name(); }
 
@@ -54,7 +54,7 @@ class SocketLink final : public Link, public std::enable_shared_from_this<Socket
       listener_(ncclRemoteError);
   }
 
-  void leave() override {
+  void leave(bool) override {
     {
       std::lock_guard lock(mutex_);
       left_ = true;
@@ -71,18 +71,15 @@ class SocketLink final : public Link, public std::enable_shared_from_this<Socket
     while (connection_.receive(frame, bytes)) {
       if (frame.type == Frame::Type::error) {
         listener_(frame.error);
-      } else if (frame.type == Frame::Type::owner_left) {
-        std::lock_guard lock(mutex_);
-        owner_left_ = true;
       } else if (const Done done = take(frame.number)) {
         done({frame.begin, std::move(bytes)});
       }
       bytes.clear();
     }
     std::unique_lock lock(mutex_);
-    const bool in_peace = left_ || (owner_left_ && waiting_.empty());
+    const bool expected = left_;
     lock.unlock();
-    if (!in_peace) listener_(ncclRemoteError);
+    if (!expected) listener_(ncclRemoteError);
   }
 
   Done take(uint64_t number) {
@@ -100,7 +97,7 @@ class SocketLink final : public Link, public std::enable_shared_from_this<Socket
   std::mutex mutex_;
   std::map<uint64_t, Done> waiting_;
   uint64_t posted_ = 0;
-  bool left_ = false, owner_left_ = false;
+  bool left_ = false;
 };
 
 }  // namespace

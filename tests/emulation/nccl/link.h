@@ -11,8 +11,8 @@ class Link {
  public:
   virtual ~Link() = default;
   virtual void post(const Call&, Bytes, Done) = 0;
-  /// The communicator is destroyed or aborted: what is posted is taken away. Once.
-  virtual void leave() = 0;
+  /// The communicator is destroyed, or `aborted`: what is posted is taken away. Once.
+  virtual void leave(bool aborted) = 0;
   virtual const std::string& name() const = 0;  ///< of the communicator, for people
 };
 

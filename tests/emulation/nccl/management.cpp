@@ -76,7 +76,7 @@ ncclResult_t initialize(ncclComm_t* out, int ranks, const ncclUniqueId& id, int 
   };
   management.undo = [communicator, out] {
     *out = nullptr;
-    retire(*communicator);
+    retire(*communicator, true);
   };
   *out = communicator.get();
   return manage(std::move(management));
@@ -207,14 +207,14 @@ ncclResult_t ncclCommDestroy(ncclComm_t handle) {
     report("destroyed too early: " + use->name() + " has " + std::to_string(unfinished) +
            " operations that are not done");
   }
-  retire(*use);
+  retire(*use, false);
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t handle) {
   const Use use("ncclCommAbort", handle, Use::Needs::live);
   if (!use) return use.status();
-  retire(*use);
+  retire(*use, true);
   return ncclSuccess;
 }
 

@@ -10,14 +10,13 @@ namespace pgram::emulation {
 /// Both ends are the same program on the same machine: it goes as it is, followed by `bytes` bytes.
 struct Frame {
   enum class Type : uint32_t {
-    hello,       ///< member: I am `rank` of `ranks` of meeting `number`
-    welcome,     ///< with the communicator's name
-    refused,     ///< the others were told why
-    post,        ///< member: `call`, known as `number` from here on
-    outcome,     ///< of post `number`, with what it takes home
-    error,       ///< for the listener
-    leave,       ///< member: destroyed or aborted
-    owner_left,  ///< the process where calls meet has destroyed its own communicators, so that it may end
+    hello,    ///< member: I am `rank` of `ranks` of meeting `number`
+    welcome,  ///< with the communicator's name
+    refused,  ///< the others were told why
+    post,     ///< member: `call`, known as `number` from here on
+    outcome,  ///< of post `number`, with what it takes home
+    error,    ///< for the listener
+    leave,    ///< member: destroyed or aborted
   };
   Type type = Type::hello;
   int rank = 0, ranks = 0;

@@ -12,7 +12,8 @@ struct Call {
   std::function<cudaError_t(cudaStream_t, cudaEvent_t, float*)> make;
 };
 
-/// In an order in which queries come after what makes them true. Every call that a training backend makes with no lasting effect of its own, or with one that its second half undoes.
+/// In an order in which queries come after what makes them true. Every call that a training backend makes with no
+/// lasting effect of its own, or with one that its second half undoes.
 const Call kCalls[] = {
     {"cudaGetDeviceCount",
      [](auto, auto, auto) {
