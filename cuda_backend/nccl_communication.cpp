@@ -43,6 +43,7 @@ ncclDataType_t type_of(const Tensor& tensor) {
 ncclResult_t accepted(ncclResult_t status) {
   return status == ncclInProgress ? ncclSuccess : status;
 }
+#define PGRAM_CHECK_NCCL(call) check(accepted(call), #call, __FILE__, __LINE__)
 
 /// Calls `end` for each communicator, from a thread of its own, for it may never return. False if that took too long:
 /// the threads are left alone.
@@ -142,6 +143,7 @@ class NcclCommunication : public Communication {
   void settle(const std::vector<ncclComm_t>&, double timeout, const std::string& what);
   void put(const Launch&, ncclComm_t, cudaStream_t);
   [[noreturn]] void fail(ncclComm_t, ncclResult_t);
+  [[noreturn]] void fail(const std::string& what);
 
   const std::shared_ptr<World> world_;
   const uint32_t rank_;
@@ -174,8 +176,8 @@ void NcclCommunication::connect() {
   {
     std::lock_guard lock(mutex_);
     refuse_aborted();
-    PGRAM_CHECK(accepted(ncclCommInitRankConfig(&all_, static_cast<int>(world_->plan.mesh.ranks()), world_->id,
-                                                static_cast<int>(rank_), &config)));
+    PGRAM_CHECK_NCCL(ncclCommInitRankConfig(&all_, static_cast<int>(world_->plan.mesh.ranks()), world_->id,
+                                            static_cast<int>(rank_), &config));
   }
   settle({all_}, world_->options.start_timeout, what);
   for (size_t group = 0; group < comms_.size(); ++group) {
@@ -184,7 +186,7 @@ void NcclCommunication::connect() {
     {
       std::lock_guard lock(mutex_);
       refuse_aborted();
-      PGRAM_CHECK(accepted(ncclCommSplit(all_, colour, place.key, &comms_[group], &config)));
+      PGRAM_CHECK_NCCL(ncclCommSplit(all_, colour, place.key, &comms_[group], &config));
     }
     settle({all_}, world_->options.start_timeout, what);
     if (comms_[group] != nullptr) settle({comms_[group]}, world_->options.start_timeout, what);
@@ -235,6 +237,7 @@ void NcclCommunication::settle(const std::vector<ncclComm_t>& comms, double time
 void NcclCommunication::issue(const Launch& launch, cudaStream_t stream) {
   const int group = launch.op->comm < world_->plan.comms.size() ? world_->groups.of(launch.op->comm) : -1;
   if (group < 0) throw RunError("has no communicator");
+  std::string failed;
   {
     std::lock_guard lock(mutex_);
     try {
@@ -245,12 +248,16 @@ void NcclCommunication::issue(const Launch& launch, cudaStream_t stream) {
       put(launch, comms_[group], stream);
       issued_.push_back(comms_[group]);
       if (launch.group_end) close_group();
+    } catch (const CudaError& error) {
+      drop_group();
+      failed = error.what();
     } catch (...) {
       drop_group();
       throw;
     }
     if (in_group_) return;
   }
+  if (!failed.empty()) fail(failed);
   settle(std::exchange(issued_, {}), world_->options.task_timeout, "could not be issued");
 }
 
@@ -262,7 +269,7 @@ void NcclCommunication::open_group() {
 
 void NcclCommunication::close_group() {
   if (!std::exchange(in_group_, false)) return;
-  PGRAM_CHECK(accepted(ncclGroupEnd()));
+  PGRAM_CHECK_NCCL(ncclGroupEnd());
 }
 
 /// Of the thread that opened it.
@@ -277,16 +284,15 @@ void NcclCommunication::put(const Launch& launch, ncclComm_t comm, cudaStream_t 
     case Kernel::all_reduce:
     case Kernel::all_reduce_max:
       for (int i = 0; i < launch.op->num_operands; ++i) {
-        PGRAM_CHECK(accepted(ncclAllReduce(x[i].data, x[i].data, x[i].count(), type_of(x[i]),
-                                           launch.op->kernel == Kernel::all_reduce ? ncclSum : ncclMax, comm, stream)));
+        PGRAM_CHECK_NCCL(ncclAllReduce(x[i].data, x[i].data, x[i].count(), type_of(x[i]),
+                                       launch.op->kernel == Kernel::all_reduce ? ncclSum : ncclMax, comm, stream));
       }
       return;
     case Kernel::all_gather:
-      PGRAM_CHECK(accepted(ncclAllGather(x[1].data, x[0].data, x[1].count(), type_of(x[1]), comm, stream)));
+      PGRAM_CHECK_NCCL(ncclAllGather(x[1].data, x[0].data, x[1].count(), type_of(x[1]), comm, stream));
       return;
     case Kernel::reduce_scatter:
-      PGRAM_CHECK(
-          accepted(ncclReduceScatter(x[1].data, x[0].data, x[0].count(), type_of(x[0]), ncclSum, comm, stream)));
+      PGRAM_CHECK_NCCL(ncclReduceScatter(x[1].data, x[0].data, x[0].count(), type_of(x[0]), ncclSum, comm, stream));
       return;
     case Kernel::send:
     case Kernel::recv: {
@@ -295,8 +301,8 @@ void NcclCommunication::put(const Launch& launch, ncclComm_t comm, cudaStream_t 
       // A channel's communicator numbers its ranks by role.
       const int peer = (sends ? channel.target : channel.source) > (sends ? channel.source : channel.target) ? 1 : 0;
       for (int i = 0; i < launch.op->num_operands; ++i) {
-        PGRAM_CHECK(accepted(sends ? ncclSend(x[i].data, x[i].count(), type_of(x[i]), peer, comm, stream)
-                                   : ncclRecv(x[i].data, x[i].count(), type_of(x[i]), peer, comm, stream)));
+        PGRAM_CHECK_NCCL(sends ? ncclSend(x[i].data, x[i].count(), type_of(x[i]), peer, comm, stream)
+                               : ncclRecv(x[i].data, x[i].count(), type_of(x[i]), peer, comm, stream));
       }
       return;
     }
@@ -320,18 +326,22 @@ void NcclCommunication::poll() {
   if (broken != nullptr) fail(broken, status);
 }
 
-/// Says who was lost, if the store learns of it in time; NCCL only knows that somebody was.
 void NcclCommunication::fail(ncclComm_t comm, ncclResult_t status) {
+  std::string name = "the ranks";
+  for (size_t i = 0; i < comms_.size(); ++i) {
+    if (comms_[i] == comm) name = world_->plan.comms[world_->groups.first()[i]].name;
+  }
+  fail("communicator " + name + ": " + ncclGetErrorString(status));
+}
+
+/// Says who was lost, if the store learns of it in time; NCCL only knows that somebody was.
+void NcclCommunication::fail(const std::string& what) {
   const Clock::time_point begin = Clock::now();
   while (world_->processes.size() > 1 && Clock::now() - begin < kWhoWasLostSeconds) {
     if (const std::string reason = world_->processes.failure(); !reason.empty()) throw RunError(reason);
     std::this_thread::sleep_for(kLongestPause);
   }
-  std::string name = "the ranks";
-  for (size_t i = 0; i < comms_.size(); ++i) {
-    if (comms_[i] == comm) name = world_->plan.comms[world_->groups.first()[i]].name;
-  }
-  throw RunError("communicator " + name + ": " + ncclGetErrorString(status));
+  throw RunError(what);
 }
 
 void NcclCommunication::abort() noexcept try {
