@@ -40,25 +40,47 @@ std::vector<std::string> mpirun(const std::vector<std::string>& command, uint32_
   return words;
 }
 
-/// Two tensor-parallel ranks in each of two stages. The stand-in adds in the order of ranks, wherever they run, and
-/// --deterministic does the rest: losses, norms and the checkpoint are equal to the last bit.
-TEST_F(CommLaunch, FourProcessesOfMpirunAreAsOne) {
-  if (std::system("command -v mpirun >/dev/null") != 0)
+/// What a training gives: its report and its checkpoint.
+struct Training {
+  nlohmann::json report;
+  std::string checkpoint;
+};
+Training finished(Program& program, const std::string& checkpoint) {
+  const int code = program.wait();
+  EXPECT_EQ(code, 0) << program.err();
+  if (code != 0) return {};
+  return {nlohmann::json::parse(program.out()), file_text(checkpoint)};
+}
+
+void expect_equal(const Training& a, const Training& b) {
+  ASSERT_TRUE(a.report.is_object() && b.report.is_object());
+  EXPECT_EQ(a.report.at("losses"), b.report.at("losses"));
+  EXPECT_EQ(a.report.at("losses").size(), 3u);
+  EXPECT_EQ(a.report.at("gradient_norms"), b.report.at("gradient_norms"));
+  EXPECT_FALSE(a.checkpoint.empty());
+  EXPECT_TRUE(a.checkpoint == b.checkpoint);
+}
+
+/// Four ranks as threads of one process, as processes of mpirun, and on one shared card. The stand-in and our own
+/// collectives both add in the order of ranks and --deterministic does the rest: all is equal to the last bit.
+void expect_one_result(const std::string& layout) {
+  if (std::system("command -v mpirun >/dev/null") != 0) {
     GTEST_SKIP() << "mpirun (Debian's openmpi-bin) is not installed";
-  const RunFolder folder("tp2.pp2");
-  Program one(folder.command({"--steps", "3", "--json", "--save", folder / "one.safetensors"}), {}, folder / "one");
-  ASSERT_EQ(one.wait(), 0) << one.err();
-  Program four(mpirun(folder.command({"--steps", "3", "--json", "--save", folder / "four.safetensors", "--out",
-                                      folder / "four.timeline"}),
-                      4, free_port()),
-               {}, folder / "four");
-  ASSERT_EQ(four.wait(), 0) << four.err();
-  const auto expected = nlohmann::json::parse(one.out()), got = nlohmann::json::parse(four.out());
-  EXPECT_EQ(got.at("losses"), expected.at("losses"));
-  EXPECT_EQ(got.at("losses").size(), 3u);
-  EXPECT_EQ(got.at("gradient_norms"), expected.at("gradient_norms"));
-  EXPECT_TRUE(file_text(folder / "four.safetensors") == file_text(folder / "one.safetensors"));
-  const Timeline timeline = read_timeline(folder / "four.timeline");
+  }
+  const RunFolder folder(layout);
+  const auto command = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.end(), {"--steps", "3", "--json", "--save", folder / (name + ".safetensors")});
+    return folder.command(more);
+  };
+  Program threads(command("threads", {}), {}, folder / "threads");
+  const Training expected = finished(threads, folder / "threads.safetensors");
+  Program shared(command("shared", {"--share-gpu"}), {}, folder / "shared");
+  expect_equal(finished(shared, folder / "shared.safetensors"), expected);
+  Program processes(mpirun(command("processes", {"--out", folder / "run.timeline"}), 4, free_port()), {},
+                    folder / "processes");
+  expect_equal(finished(processes, folder / "processes.safetensors"), expected);
+
+  const Timeline timeline = read_timeline(folder / "run.timeline");
   std::vector<size_t> spans(4);
   for (const Span& span : timeline.spans) ++spans.at(span.rank);
   for (uint32_t rank = 0; rank < 4; ++rank) {
@@ -69,6 +91,14 @@ TEST_F(CommLaunch, FourProcessesOfMpirunAreAsOne) {
     EXPECT_EQ(spans[rank], 3 * tasks) << "rank " << rank;
   }
   EXPECT_EQ(timeline.facts.at("processes"), "4");
+  EXPECT_TRUE(timeline.facts.contains("clock offset of process 3"));
+}
+
+TEST_F(CommLaunch, ThreadsProcessesAndOneCardAreEqual) {
+  expect_one_result("tp2.pp2");
+}
+TEST_F(CommLaunch, ThreadsProcessesAndOneCardAreEqualPaired) {
+  expect_one_result("pp2.dp2.paired");
 }
 
 /// Rank 2 is killed in the middle: the others end by themselves and name it.
