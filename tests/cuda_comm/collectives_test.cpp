@@ -48,6 +48,11 @@ struct Case {
   }
 };
 
+/// For the names of tests.
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name();
+}
+
 class CommCollectives : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
