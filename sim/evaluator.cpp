@@ -95,52 +95,70 @@ class Evaluator {
       const Body& body = problem_.plan.bodies[call.body];
       const OpCost* costs = w.instance->costs + problem_.first_op[call.body];
       const Sync* syncs_end = program.syncs.data() + call.first_sync + call.num_syncs;
-      if (w.op == 0 && !w.resumed) w.sync = syncs_end - call.num_syncs;
+      const Sync* sync = w.op == 0 && !w.resumed ? syncs_end - call.num_syncs : w.sync;
       if (body.grouped) {
-        if (!body.ops.empty() && !run_group(id, body, costs, syncs_end)) return;
+        if (!body.ops.empty() && !run_group(id, body, costs, sync, syncs_end)) return;
         continue;
       }
-      for (; w.op < body.ops.size(); ++w.op) {
-        const Op& op = body.ops[w.op];
+      const uint32_t ops = static_cast<uint32_t>(body.ops.size());
+      for (uint32_t i = w.op; i < ops; ++i) {
+        const Op& op = body.ops[i];
+        Picoseconds start = 0;
         if (w.resumed) {
           w.resumed = false;
+          start = w.times[i];
         } else {
-          w.arrival = w.times[w.op] = arrival(w, body, op, syncs_end);
-          if (op.comm != kNoComm && !meet(id, w.op, w.instance->meetings[op.comm])) {
-            w.unmet = 1;
-            return;
+          start = w.arrival = arrival(w, body, i, sync, syncs_end);
+          if (op.comm != kNoComm) {
+            w.times[i] = start;
+            if (!meet(id, i, w.instance->meetings[op.comm])) {
+              w.op = i;
+              w.sync = sync;
+              w.unmet = 1;
+              return;
+            }
+            start = w.times[i];
           }
         }
-        finish(w, op, costs[w.op]);
-        record(w, syncs_end);
+        record(w, i, sync, syncs_end, finish(w, i, op, costs[i], start));
       }
     }
   }
 
   /// All ops of a grouped body at once. False where the instance must wait for partners.
-  bool run_group(uint32_t id, const Body& body, const OpCost* costs, const Sync* syncs_end) {
+  bool run_group(uint32_t id, const Body& body, const OpCost* costs, const Sync* sync, const Sync* syncs_end) {
     Walker& w = walkers_[id];
+    const uint32_t ops = static_cast<uint32_t>(body.ops.size());
     if (!w.resumed) {
-      w.arrival = arrival(w, body, body.ops[0], syncs_end);
+      w.arrival = arrival(w, body, 0, sync, syncs_end);
+      w.sync = sync;
       w.unmet = 0;
-      for (uint32_t i = 0; i < body.ops.size(); ++i) {
+      for (uint32_t i = 0; i < ops; ++i) {
         w.times[i] = w.arrival;
         if (!meet(id, i, w.instance->meetings[body.ops[i].comm])) ++w.unmet;
       }
       if (w.unmet) return false;
     }
     w.resumed = false;
-    for (; w.op < body.ops.size(); ++w.op) finish(w, body.ops[w.op], costs[w.op]);
-    --w.op;  // records are after the last
-    record(w, syncs_end);
+    Picoseconds done = 0;
+    Picoseconds free = 0;
+    StreamTimes& stream = w.streams[static_cast<size_t>(body.ops[0].stream)];
+    for (uint32_t i = 0; i < ops; ++i) {
+      done = finish(w, i, body.ops[i], costs[i], w.times[i]);
+      free = std::max(free, stream.free);
+    }
+    stream.free = free;
+    record(w, ops - 1, sync, syncs_end, done);
     return true;
   }
 
-  static Picoseconds arrival(Walker& w, const Body& body, const Op& op, const Sync* syncs_end) {
+  static Picoseconds arrival(const Walker& w, const Body& body, uint32_t index, const Sync*& sync,
+                             const Sync* syncs_end) {
+    const Op& op = body.ops[index];
     Picoseconds time = w.streams[static_cast<size_t>(op.stream)].free;
     for (int i = 0; i < op.num_waits; ++i) time = std::max(time, w.times[body.waits[op.first_wait + i]]);
-    for (; w.sync < syncs_end && w.sync->op == w.op && !w.sync->records(); ++w.sync) {
-      time = std::max(time, w.events[w.sync->slot()]);
+    for (; sync < syncs_end && sync->op == index && !sync->records(); ++sync) {
+      time = std::max(time, w.events[sync->slot()]);
     }
     return time;
   }
@@ -168,23 +186,25 @@ class Evaluator {
     return true;
   }
 
-  static void finish(Walker& w, const Op& op, const OpCost& cost) {
+  /// When its stream is done.
+  static Picoseconds finish(Walker& w, uint32_t index, const Op& op, const OpCost& cost, Picoseconds start) {
     const size_t stream = static_cast<size_t>(op.stream);
     StreamTimes& times = w.streams[stream];
-    const Picoseconds start = w.times[w.op], free = start + cost.hold, end = free + cost.tail;
-    times.free = std::max(times.free, free);
-    times.done = std::max(times.done, end);
-    w.times[w.op] = times.done;
+    const Picoseconds free = start + cost.hold, end = free + cost.tail, done = std::max(times.done, end);
+    times.free = free;
+    times.done = done;
+    w.times[index] = done;
     w.last = std::max(w.last, end);
     ++w.tasks;
     if (w.spans[stream]) {
-      *w.spans[stream]++ = make_span(*w.instance, w.call, static_cast<uint16_t>(w.op), static_cast<uint8_t>(stream),
+      *w.spans[stream]++ = make_span(*w.instance, w.call, static_cast<uint16_t>(index), static_cast<uint8_t>(stream),
                                      w.arrival, start, end);
     }
+    return done;
   }
 
-  static void record(Walker& w, const Sync* syncs_end) {
-    for (; w.sync < syncs_end && w.sync->op == w.op; ++w.sync) w.events[w.sync->slot()] = w.times[w.op];
+  static void record(Walker& w, uint32_t index, const Sync*& sync, const Sync* syncs_end, Picoseconds done) {
+    for (; sync < syncs_end && sync->op == index; ++sync) w.events[sync->slot()] = done;
   }
 
   const Problem& problem_;

@@ -13,6 +13,9 @@
 namespace pgram::sim {
 namespace {
 
+/// What happens to a node at its event's time, in the lower bits of Event::what.
+enum Happening : uint64_t { kFreed = 1, kEnded = 2, kBoth = 3 };
+
 /// An issued task, one cache line. Its number ("ticket") counts the rank's tasks; its place in the rank's window is
 /// used again later, so that a reference holds both. Of a group, whose tasks have tickets in a row, the first stands
 /// for all of them where streams and events are concerned.
@@ -29,8 +32,8 @@ struct alignas(64) Node {
   uint16_t op = 0, pending = 0;  // pending of a group's first task, once that has come: tasks without an end
   uint8_t stream = 0;
   Kernel kernel = Kernel::opaque;
-  bool freed = false;
-  bool ended : 1 = false, grouped : 1 = false;
+  uint8_t happened = 0;  // Happening, so far
+  bool grouped = false;
 };
 static_assert(sizeof(Node) == 64);
 
@@ -45,8 +48,8 @@ struct Edge {
 
 struct StreamState {
   Reference last;
-  Picoseconds free = 0;  // of the tasks so far: when the next may begin ...
-  Picoseconds done = 0;  // ... and when all have ended, which is what an event says
+  Picoseconds done = 0;        // when all tasks so far have ended, which is what an event says
+  Picoseconds group_free = 0;  // when the running group's tasks so far no longer hold it
 };
 
 struct Rank {
@@ -67,9 +70,6 @@ struct Meeting {
   Picoseconds latest = 0;
   std::vector<uint32_t> waiting;
 };
-
-/// What happens to a node at its event's time, in the lower bits of Event::what.
-enum Happening : uint64_t { kFreed = 1, kEnded = 2, kBoth = 3 };
 
 uint64_t count_tasks(const Plan& plan, const Program& program) {
   uint64_t tasks = 0;
@@ -134,38 +134,47 @@ class EventLoop {
       }
       const Sync* syncs_end = program.syncs.data() + call.first_sync + call.num_syncs;
       for (; rank.op < body.ops.size(); ++rank.op) {
-        while (rank.oldest < rank.next && node(rank, rank.oldest).ended) ++rank.oldest;
+        while (rank.oldest < rank.next && node(rank, rank.oldest).happened & kEnded) ++rank.oldest;
         if (rank.next - rank.oldest >= rank.window) return;
-        if (body.grouped) {
-          issue_group(r, body, call, syncs_end);
-          break;
-        }
         issue_task(r, body, body.ops[rank.op], call, syncs_end);
       }
     }
-    while (rank.oldest < rank.next && node(rank, rank.oldest).ended) ++rank.oldest;
+    while (rank.oldest < rank.next && node(rank, rank.oldest).happened & kEnded) ++rank.oldest;
   }
 
+  /// With a grouped body all its tasks at once, whatever the window: the first one's waits are the group's, as are the
+  /// last one's records.
   void issue_task(uint32_t r, const Body& body, const Op& op, const Call& call, const Sync* syncs_end) {
     Rank& rank = ranks_[r];
+    StreamState& stream = rank.streams[static_cast<size_t>(op.stream)];
     const Reference self = add_node(r, op, call);
-    count_waits(rank, self.node, body, op, syncs_end);
+    Node& node = nodes_[self.node];
+    node.pending = 1;  // until all are counted
+    if (const Reference before = stream.last; is_current(before) && !(nodes_[before.node].happened & kFreed)) {
+      nodes_[before.node].successor = self.node;
+      ++node.pending;
+    }
+    for (int i = 0; i < op.num_waits; ++i) {
+      const uint32_t ticket = rank.call_ticket + body.waits[op.first_wait + i];
+      wait_for_end({place(rank, ticket), ticket}, node, self.node);
+    }
+    for (; rank.sync < syncs_end && rank.sync->op == rank.op && !rank.sync->records(); ++rank.sync) {
+      wait_for_end(rank.events[rank.sync->slot()], node, self.node);
+    }
+    if (body.grouped) add_others(r, body, call);
     for (; rank.sync < syncs_end && rank.sync->op == rank.op; ++rank.sync) rank.events[rank.sync->slot()] = self;
-    rank.streams[static_cast<size_t>(op.stream)].last = self;
-    if (--nodes_[self.node].pending == 0) arrive(self.node);
+    stream.last = self;
+    if (--node.pending == 0) arrive(self.node);
   }
 
-  /// All tasks of a grouped body, whatever the window. The first one's waits are the group's, as are the last one's
-  /// records.
-  void issue_group(uint32_t r, const Body& body, const Call& call, const Sync* syncs_end) {
+  /// The rest of a group; afterwards its last op is the rank's.
+  void add_others(uint32_t r, const Body& body, const Call& call) {
     Rank& rank = ranks_[r];
-    const Reference first{place(rank, rank.next), rank.next};
-    for (; rank.op < body.ops.size(); ++rank.op) nodes_[add_node(r, body.ops[rank.op], call).node].grouped = true;
-    rank.op = 0;
-    count_waits(rank, first.node, body, body.ops[0], syncs_end);
-    for (; rank.sync < syncs_end; ++rank.sync) rank.events[rank.sync->slot()] = first;
-    rank.streams[static_cast<size_t>(body.ops[0].stream)].last = first;
-    if (--nodes_[first.node].pending == 0) arrive_group(first.node);
+    nodes_[place(rank, rank.call_ticket)].grouped = true;
+    while (rank.op + 1 < body.ops.size()) {
+      ++rank.op;
+      nodes_[add_node(r, body.ops[rank.op], call).node].grouped = true;
+    }
   }
 
   Reference add_node(uint32_t r, const Op& op, const Call& call) {
@@ -188,23 +197,6 @@ class EventLoop {
     return self;
   }
 
-  /// `pending` of the task is then one more than there are, so that it does not come before it is issued.
-  void count_waits(Rank& rank, uint32_t index, const Body& body, const Op& op, const Sync* syncs_end) {
-    Node& node = nodes_[index];
-    node.pending = 1;
-    if (const Reference before = rank.streams[node.stream].last; is_current(before) && !nodes_[before.node].freed) {
-      nodes_[before.node].successor = index;
-      ++node.pending;
-    }
-    for (int i = 0; i < op.num_waits; ++i) {
-      const uint32_t ticket = rank.call_ticket + body.waits[op.first_wait + i];
-      wait_for_end({place(rank, ticket), ticket}, node, index);
-    }
-    for (; rank.sync < syncs_end && rank.sync->op == rank.op && !rank.sync->records(); ++rank.sync) {
-      wait_for_end(rank.events[rank.sync->slot()], node, index);
-    }
-  }
-
   static uint32_t place(const Rank& rank, uint32_t ticket) { return rank.first_node + (ticket & rank.ring_mask); }
   const Node& node(const Rank& rank, uint32_t ticket) const { return nodes_[place(rank, ticket)]; }
 
@@ -216,7 +208,7 @@ class EventLoop {
   void wait_for_end(Reference reference, Node& waiter, uint32_t waiter_index) {
     if (!is_current(reference)) return;
     Node& awaited = nodes_[reference.node];
-    if (awaited.ended) return;
+    if (awaited.happened & kEnded) return;
     ++waiter.pending;
     if (awaited.waiter == kNone) {
       awaited.waiter = waiter_index;
@@ -241,8 +233,19 @@ class EventLoop {
 
   /// At the head of its stream with all waits done: starts once its partners are there.
   void arrive(uint32_t index) {
-    Node& node = nodes_[index];
-    if (node.meeting == kNone || problem_.meeting_size[node.meeting] == 1) {
+    const Node& node = nodes_[index];
+    if (node.meeting == kNone) {
+      start(index, node.arrival);
+    } else if (node.grouped) {
+      arrive_group(index);
+    } else {
+      meet(index);
+    }
+  }
+
+  void meet(uint32_t index) {
+    const Node& node = nodes_[index];
+    if (problem_.meeting_size[node.meeting] == 1) {
       start(index, node.arrival);
       return;
     }
@@ -259,19 +262,15 @@ class EventLoop {
   void arrive_group(uint32_t first) {
     const Node& node = nodes_[first];
     const Rank& rank = ranks_[node.rank];
-    const uint32_t tasks = group_size(node), ticket = node.ticket;
+    const Call& call = rank.instance->program->calls[node.call];
+    const uint32_t tasks = static_cast<uint32_t>(problem_.plan.bodies[call.body].ops.size()), ticket = node.ticket;
     const Picoseconds arrival = node.arrival;
     nodes_[first].pending = static_cast<uint16_t>(tasks);
     for (uint32_t i = 0; i < tasks; ++i) {
       const uint32_t member = place(rank, ticket + i);
       nodes_[member].arrival = arrival;
-      arrive(member);
+      meet(member);
     }
-  }
-
-  uint32_t group_size(const Node& node) const {
-    const Call& call = ranks_[node.rank].instance->program->calls[node.call];
-    return static_cast<uint32_t>(problem_.plan.bodies[call.body].ops.size());
   }
 
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.
@@ -300,22 +299,27 @@ class EventLoop {
   }
 
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
-    const Node& node = nodes_[index];
+    Node& node = nodes_[index];
     Rank& rank = ranks_[node.rank];
     StreamState& stream = rank.streams[node.stream];
-    const Picoseconds free = time + hold, end = free + node.cost->tail;
+    Picoseconds free = time + hold;
+    const Picoseconds end = free + node.cost->tail, done = std::max(stream.done, end);
     if (node.span) node.span->end = end;
-    stream.free = std::max(stream.free, free);
-    stream.done = std::max(stream.done, end);
+    stream.done = done;
     if (node.grouped) {
+      free = stream.group_free = std::max(stream.group_free, free);
       index = place(rank, node.ticket - node.op);
+      if (node.op > 0) {  // nobody waits for it but through the first
+        node.happened = kBoth;
+        ++ended_;
+      }
       if (--nodes_[index].pending) return;
     }
-    if (stream.done > stream.free) {
-      push(stream.free, index, kFreed);
-      push(stream.done, index, kEnded);
+    if (done > free) {
+      push(free, index, kFreed);
+      push(done, index, kEnded);
     } else {
-      push(stream.free, index, kBoth);
+      push(free, index, kBoth);
     }
   }
 
@@ -363,15 +367,14 @@ class EventLoop {
 
   void free_stream(uint32_t index) {
     Node& node = nodes_[index];
-    node.freed = true;
+    node.happened |= kFreed;
     if (node.successor != kNone) one_less(node.successor);
   }
 
   void end(uint32_t index) {
     Node& node = nodes_[index];
-    node.ended = true;
+    node.happened |= kEnded;
     ++ended_;
-    if (node.grouped) end_others(node);
     if (node.waiter != kNone) one_less(node.waiter);
     for (uint32_t edge = node.more_waiters; edge != kNone;) {
       const auto [waiter, next] = edges_[edge];
@@ -383,22 +386,11 @@ class EventLoop {
     if (node.ticket == ranks_[node.rank].oldest) issue(node.rank);
   }
 
-  void end_others(const Node& first) {
-    const uint32_t tasks = group_size(first);
-    for (uint32_t i = 1; i < tasks; ++i) nodes_[place(ranks_[first.rank], first.ticket + i)].ended = true;
-    ended_ += tasks - 1;
-  }
-
   /// One of the things that a task waits for has come to pass.
   void one_less(uint32_t index) {
     Node& waiter = nodes_[index];
     waiter.arrival = now_;
-    if (--waiter.pending) return;
-    if (waiter.grouped) {
-      arrive_group(index);
-    } else {
-      arrive(index);
-    }
+    if (--waiter.pending == 0) arrive(index);
   }
 
   std::vector<Stuck> stuck() const {

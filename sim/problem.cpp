@@ -15,17 +15,4 @@ std::string deadlock_text(const Plan& plan, const std::vector<Stuck>& stuck) {
   return text;
 }
 
-Span make_span(const Instance& instance, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival,
-               Picoseconds start, Picoseconds end) {
-  Span span;
-  span.rank = instance.rank;
-  span.call = call;
-  span.op = op;
-  span.stream = stream;
-  span.set_wait(start - arrival);
-  span.start = arrival;
-  span.end = end;
-  return span;
-}
-
 }  // namespace pgram::sim

@@ -45,8 +45,18 @@ std::string deadlock_text(const Plan&, const std::vector<Stuck>&);
 
 /// Span of a task that reached the head of its stream at `arrival`, started at `start` when its partners were there,
 /// and ended at `end`. As in a measured timeline, the span begins with the waiting and says how long it was.
-Span make_span(const Instance&, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival, Picoseconds start,
-               Picoseconds end);
+inline Span make_span(const Instance& instance, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival,
+                      Picoseconds start, Picoseconds end) {
+  Span span;
+  span.rank = instance.rank;
+  span.call = call;
+  span.op = op;
+  span.stream = stream;
+  span.set_wait(start - arrival);
+  span.start = arrival;
+  span.end = end;
+  return span;
+}
 
 /// Engine 1: every instance in program order, times by max-plus; exact where nothing is shared.
 Outcome evaluate(const Problem&);

@@ -159,6 +159,7 @@ void state_facts(const Plan& plan, const Cluster& cluster, const SimulationOptio
   facts["launch_window"] = result.engine == Engine::events ? std::to_string(options.launch_window) : "unbounded";
   if (!cluster.name.empty()) facts["cluster"] = cluster.name;
   if (!cluster.device.name.empty()) facts["device"] = cluster.device.name;
+  if (!cluster.device.kernels.empty()) facts["device_source"] = cluster.device.source;
   for (const char* name : {"flops_per_step", "tokens_per_step"}) {
     if (const auto fact = plan.facts.find(name); fact != plan.facts.end()) facts[name] = fact->second;
   }

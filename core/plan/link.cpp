@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -18,6 +19,19 @@ using Clock = std::array<uint32_t, kStreams>;
 void join(Clock& into, const Clock& other) {
   for (int s = 0; s < kStreams; ++s) into[s] = std::max(into[s], other[s]);
 }
+
+/// What an op waits for: sequences of a few streams.
+struct Needed {
+  uint32_t streams = 0;  // bits
+  Clock sequence;        // of those streams
+
+  void at_least(int stream, uint32_t value) {
+    const bool is_new = !(streams >> stream & 1);
+    sequence[stream] = is_new ? value : std::max(sequence[stream], value);
+    streams |= 1u << stream;
+  }
+  uint32_t operator[](int stream) const { return sequence[stream]; }
+};
 
 struct Position {
   uint32_t call = 0;
@@ -131,13 +145,15 @@ class Walker {
     const BodyAccesses& accesses = accesses_[call.body];
     const Access* first = accesses.accesses.data() + accesses.first[first_op];
     const Access* last = accesses.accesses.data() + accesses.first[end_op];
-    Clock needed{};
+    Needed needed;
     for (const Access* a = first; a != last; ++a) {
       FieldState* state = slot(call, *a);
       for (int f = 0; f < a->num_fields; ++f) require(state[f], a->writes, needed);
     }
-    for (int s = 0; s < kStreams; ++s) {
-      if (s == stream || needed[s] <= clock[s] || implied(s, stream, needed, clock)) continue;
+    needed.streams &= ~(1u << stream);
+    for (uint32_t left = needed.streams; left; left &= left - 1) {
+      const int s = std::countr_zero(left);
+      if (needed[s] <= clock[s] || implied(s, needed, clock)) continue;
       waits_.push_back({{call_index, first_op}, place_[s][needed[s]]});
       join(clock, history_[s][needed[s]]);
     }
@@ -153,9 +169,10 @@ class Walker {
   }
 
   /// Whether another wait of the same op brings the one for stream `s` with it.
-  bool implied(int s, int stream, const Clock& needed, const Clock& clock) const {
-    for (int t = 0; t < kStreams; ++t) {
-      if (t == s || t == stream || needed[t] <= clock[t]) continue;
+  bool implied(int s, const Needed& needed, const Clock& clock) const {
+    for (uint32_t left = needed.streams; left; left &= left - 1) {
+      const int t = std::countr_zero(left);
+      if (t == s || needed[t] <= clock[t]) continue;
       if (history_[t][needed[t]][s] >= needed[s]) return true;
     }
     return false;
@@ -166,11 +183,12 @@ class Walker {
     return &fields_[pool_base_[arg.pool()] + arg.slot() * pool_fields_[arg.pool()] + access.first_field];
   }
 
-  static void require(const FieldState& state, bool writes, Clock& needed) {
-    if (state.write_sequence) needed[state.write_stream] = std::max(needed[state.write_stream], state.write_sequence);
+  static void require(const FieldState& state, bool writes, Needed& needed) {
+    if (state.write_sequence) needed.at_least(state.write_stream, state.write_sequence);
     if (!writes) return;
-    for (int s = 0; s < kStreams; ++s) {
-      if (state.readers >> s & 1) needed[s] = std::max(needed[s], state.read_sequence[s]);
+    for (uint32_t left = state.readers; left; left &= left - 1) {
+      const int s = std::countr_zero(left);
+      needed.at_least(s, state.read_sequence[s]);
     }
   }
 

@@ -2,6 +2,7 @@
 // conflicting accesses under streams, waits and events.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -260,10 +261,9 @@ class RoleChecker {
       unordered(cell.writer.call, cell.writer.op, cell.writer.stream);
     }
     if (!writes) return;
-    for (int s = 0; s < kStreams; ++s) {
-      if (s != stream && (cell.readers >> s & 1) && known.finished[s] < cell.reader_number[s]) {
-        unordered(cell.reader_call[s], cell.reader_op[s], s);
-      }
+    for (uint32_t left = cell.readers & ~(1u << stream); left; left &= left - 1) {
+      const int s = std::countr_zero(left);
+      if (known.finished[s] < cell.reader_number[s]) unordered(cell.reader_call[s], cell.reader_op[s], s);
     }
   }
 

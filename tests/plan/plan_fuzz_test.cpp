@@ -50,7 +50,7 @@ void feed(const std::string& text, Tally& tally) {
 
 /// A schedule alone, so that many mutations still reach verify(), and one file that holds everything.
 const std::string& seed_file(bool whole) {
-  static const std::string tiny = plan_to_json(make_schedule_plan(one_f_one_b(2, 2)));
+  static const std::string tiny = plan_to_json(make_schedule_plan(one_f_one_b(2, 2), PointToPoint::paired));
   static const std::string full = [] {
     Model model = gpt2();
     model.layers = 2;
