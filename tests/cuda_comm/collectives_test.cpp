@@ -114,6 +114,19 @@ TEST_P(CommCollectives, AllReduce) {
   });
 }
 
+/// What the first rank brings is still being made on its stream when the last one comes, whose stream has been idle.
+TEST_P(CommCollectives, WaitsForTheMembersStreams) {
+  const Plan p = plan();
+  run(p, [&](Rank& rank) {
+    if (rank.number() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const Floats mine = numbers(rank.number(), 16, 6);
+    const Tensor x = rank.number() == 0 ? rank.upload_late(mine) : rank.upload(mine);
+    rank.issue(Kernel::all_reduce, kAll, {x});
+    ASSERT_TRUE(rank.synchronize());
+    EXPECT_EQ(rank.download(x), combined(members(p, kAll, rank.number()), 16, 6, false));
+  });
+}
+
 TEST_P(CommCollectives, AllGatherAndReduceScatter) {
   const Plan p = plan();
   run(p, [&](Rank& rank) {

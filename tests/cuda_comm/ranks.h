@@ -35,6 +35,8 @@ class Rank {
 
   /// A buffer of the device that holds these numbers.
   Tensor upload(const std::vector<float>&);
+  /// The numbers come into it only after much other work of the stream, which this does not wait for.
+  Tensor upload_late(const std::vector<float>&);
   Tensor empty(size_t count) { return upload(std::vector<float>(count, -1)); }
   std::vector<float> download(const Tensor&);
 
