@@ -77,22 +77,34 @@ class Translator final : public ArgumentTranslator {
       std::byte* pointer = nullptr;
       std::memcpy(&pointer, memory + at, sizeof pointer);
       const int owner = device_of_memory(pointer);
+      if (is_pointer) check(pointer, owner);
       if (owner < 0) continue;
-      if (is_pointer && !may_reach(device_, owner))
-        report("wrong device: " + who_ + " on device " + std::to_string(device_) + " was given memory of device " +
-               std::to_string(owner));
-      std::byte* behind = memory_of(owner).translate(pointer, is_pointer ? who_ : std::string(), touched_[owner]);
+      std::byte* behind = memory_of(owner).translate(pointer, touched_[owner]);
       std::memcpy(memory + at, &behind, sizeof behind);
     }
   }
+  /// A pointer that no GPU would follow was among the arguments; it is reported.
+  bool illegal() const { return illegal_; }
   void check_red_zones() const {
     for (const auto& [owner, allocations] : touched_) memory_of(owner).check_red_zones(allocations, who_);
   }
 
  private:
+  void check(const std::byte* pointer, int owner) {
+    if (!pointer || (owner < 0 && PinnedMemory::instance().contains(pointer, 1))) return;
+    if (owner >= 0 && !may_reach(device_, owner)) {
+      report("wrong device: " + who_ + " on device " + std::to_string(device_) + " was given memory of device " +
+             std::to_string(owner));
+      illegal_ = true;
+    } else if (!device_memory(pointer, 0, who_)) {
+      illegal_ = true;
+    }
+  }
+
   int device_;
   std::string who_;
   std::map<int, std::vector<Allocation>> touched_;
+  bool illegal_ = false;
 };
 
 /// Copies of a launch's arguments.
@@ -117,6 +129,7 @@ void run_cpp(Running& running, const CppKernel& kernel, const LaunchShape& shape
   const std::string who = name + of_task(running.task());
   Translator translator(running.device(), who);
   const Invocation invocation = kernel.bind(arguments.pointers(), translator);
+  if (translator.illegal()) return running.fail(cudaErrorIllegalAddress);
   try {
     run_grid(shape.grid, shape.block, invocation);
   } catch (const KernelFault& fault) {

@@ -43,6 +43,7 @@ class CheckedMemory final : public ptx::GlobalMemory {
     const auto* pointer = reinterpret_cast<const std::byte*>(address);
     const std::string what = who_ + ", " + place.text() + (writes ? ": writes" : ": reads");
     const int owner = device_of_memory(pointer);
+    if (owner < 0 && PinnedMemory::instance().contains(pointer, bytes)) return reinterpret_cast<std::byte*>(address);
     if (owner >= 0 && !may_reach(device_, owner))
       throw ptx::Fault{"wrong device: " + what + " memory of device " + std::to_string(owner)};
     std::byte* memory = device_memory(pointer, bytes, what);

@@ -32,9 +32,9 @@ class DeviceMemory {
   /// See device_memory() in runtime.h.
   std::byte* access(const std::byte* pointer, uint64_t bytes, const std::string& who);
   Extent extent_of(const std::byte* pointer);  ///< empty if it lies in no live allocation
-  /// For an argument of a kernel, whose extent nobody knows: host memory behind it, with a report (unless `who` is
-  /// empty) if it lies in no live allocation. Notes the allocation, whose red zones are to be looked at afterwards.
-  std::byte* translate(const std::byte* pointer, const std::string& who, std::vector<Allocation>& touched);
+  /// For a pointer among a kernel's arguments, whose extent nobody knows: host memory behind it. Notes the allocation
+  /// that it lies in, if any, whose red zones are to be looked at afterwards.
+  std::byte* translate(const std::byte* pointer, std::vector<Allocation>& touched);
   /// Reports and mends red zones of these allocations (all live ones) that somebody wrote to.
   void check_red_zones(const std::vector<Allocation>&, const std::string& who);
   void check_all_red_zones(const std::string& who);

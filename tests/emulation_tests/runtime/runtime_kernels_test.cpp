@@ -110,7 +110,7 @@ TEST_F(Kernels, OnMemoryOfAnotherDeviceAreFound) {
   EXPECT_CUDA(cudaSetDevice(1));
   const cudaStream_t other = make_stream();
   EXPECT_CUDA(planted::add(x, 4, 1, other));
-  cudaStreamSynchronize(other);
+  EXPECT_EQ(cudaStreamSynchronize(other), cudaErrorIllegalAddress);
   EXPECT_THAT(found(), HasSubstr("wrong device"));
   control->reset();
   EXPECT_CUDA(cudaDeviceEnablePeerAccess(0, 0));  // device 1 may use memory of device 0

@@ -85,17 +85,32 @@ TEST_F(Memory, UseAfterFreeIsFound) {
   EXPECT_CUDA(cudaFree(next));
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
 TEST_F(Memory, UseAfterFreeByAKernelIsFound) {
   void* memory = nullptr;
   EXPECT_CUDA(cudaMalloc(&memory, 64));
   EXPECT_CUDA(cudaFree(memory));
   EXPECT_CUDA(planted::add(static_cast<float*>(memory), 4, 1, stream));
-  cudaStreamSynchronize(stream);
+  EXPECT_EQ(cudaStreamSynchronize(stream), cudaErrorIllegalAddress);
   EXPECT_THAT(found(), HasSubstr("use after free: kernel pgram::planted::add_kernel"));
   control->reset();
 }
-#endif
+
+TEST_F(Memory, OfTheHostIsNotForKernelsUnlessItIsPinned) {
+  void* pinned = nullptr;
+  EXPECT_CUDA(cudaMallocHost(&pinned, 16));
+  auto* values = static_cast<float*>(pinned);
+  for (int i = 0; i < 4; ++i) values[i] = 1;
+  EXPECT_CUDA(planted::add(values, 4, 2, stream));
+  EXPECT_CUDA(cudaStreamSynchronize(stream));
+  EXPECT_EQ(values[3], 3);
+  EXPECT_CUDA(cudaFreeHost(pinned));
+  float on_the_stack[4] = {1, 1, 1, 1};
+  EXPECT_CUDA(planted::add(on_the_stack, 4, 2, stream));
+  EXPECT_EQ(cudaStreamSynchronize(stream), cudaErrorIllegalAddress);
+  EXPECT_THAT(found(), HasSubstr("host memory: kernel pgram::planted::add_kernel"));
+  EXPECT_EQ(on_the_stack[3], 1);
+  control->reset();
+}
 
 TEST_F(Memory, DoubleAndWrongFreesAreFound) {
   void* memory = nullptr;
