@@ -23,7 +23,7 @@ struct MeasuredKernel {
 
 /// A collective or copy measured between `ranks` devices of this machine: seconds against bytes.
 struct MeasuredTransfer {
-  std::string operation;  ///< all_reduce, all_gather, reduce_scatter, send
+  std::string operation;  ///< all_reduce, all_gather, reduce_scatter, send; GPUs: also copy_device, _to_device, _peer
   uint32_t ranks = 2;
   Bytes bytes = 0;  ///< nccl-tests' size: whole buffer
   Seconds seconds = 0;

@@ -41,8 +41,11 @@ struct TransferDuration {
 /// that the group crosses: ring for all-reduce (2(q-1) steps), all-gather and reduce-scatter (q-1 steps); a step moves
 /// bytes/q (Thakur, Rabenseifner, Gropp 2005). The ring goes node by node; a step's latency is the mean over the ring's
 /// hops. Between nodes every member brings its own NIC, as NCCL's channels do: k members in each node cross with k
-/// times one member's share, but no faster than inside. On a CPU cluster: the device's measured transfers where
-/// present.
+/// times one member's share, but no faster than inside. Within a node: the device's measured transfers where present.
 TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&);
+
+/// nccl-tests' "busbw": what each link carries, to be compared between operations and group sizes. For S bytes in t
+/// seconds on n ranks: all-reduce 2(n-1)/n S/t, all-gather and reduce-scatter (n-1)/n S/t, a send or copy S/t.
+double bus_bytes_per_second(const MeasuredTransfer&);
 
 }  // namespace pgram

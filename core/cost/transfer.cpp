@@ -1,4 +1,4 @@
-// Communication ops: closed forms over the links, or this machine's measured copies.
+// Communication ops: closed forms over the links, or what was measured within a node.
 #include <algorithm>
 #include <cassert>
 #include <limits>
@@ -12,9 +12,11 @@ static TransferDuration split(Seconds bandwidth, Seconds latency, Provenance pro
   return {bounded_picoseconds(bandwidth), bounded_picoseconds(latency), provenance};
 }
 
-/// Groups of this size that fit on the machine's cores at once. More wait for a core, and that the event loop models.
+/// Groups of this size that fit on the machine's cores, or the node's devices, at once. More wait for a core, and that
+/// the event loop models.
 static uint32_t busy_groups(size_t group, const Cluster& cluster) {
-  const uint32_t running = cluster.shared_cores > 0 ? std::min(cluster.shared_cores, cluster.devices) : cluster.devices;
+  const uint32_t devices = cluster.device.is_cpu ? cluster.devices : cluster.devices_per_node;
+  const uint32_t running = cluster.shared_cores > 0 ? std::min(cluster.shared_cores, devices) : devices;
   return std::max(1u, running / static_cast<uint32_t>(group));
 }
 
@@ -54,7 +56,9 @@ TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector
                                    const Cluster& cluster) {
   assert(is_communication(kernel));
   if (group.size() < 2) return {};
-  if (cluster.device.is_cpu && !cluster.device.transfers.empty()) {
+  const bool inside = std::all_of(group.begin(), group.end(),
+                                  [&](uint32_t d) { return cluster.node_of(d) == cluster.node_of(group[0]); });
+  if (!cluster.device.transfers.empty() && (cluster.device.is_cpu || inside)) {
     const uint32_t ranks = static_cast<uint32_t>(group.size());
     if (const auto found = measured_transfer(cluster.device, kernel, ranks, bytes, busy_groups(ranks, cluster)))
       return split(found->total.seconds - found->latency, found->latency, found->total.provenance);
@@ -69,6 +73,14 @@ TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector
   const double steps = (reduces_to_all ? 2 : 1) * (ranks - 1);
   const Ring ring = ring_of(group, cluster);
   return split(steps * size / ranks / ring.bytes_per_second, steps * ring.latency, Provenance::roofline);
+}
+
+double bus_bytes_per_second(const MeasuredTransfer& transfer) {
+  const double ranks = transfer.ranks, rate = static_cast<double>(transfer.bytes) / transfer.seconds;
+  if (transfer.operation == name_of(Kernel::all_reduce)) return 2 * (ranks - 1) / ranks * rate;
+  const bool passes_parts =
+      transfer.operation == name_of(Kernel::all_gather) || transfer.operation == name_of(Kernel::reduce_scatter);
+  return passes_parts ? (ranks - 1) / ranks * rate : rate;
 }
 
 }  // namespace pgram

@@ -303,5 +303,29 @@ TEST(TransferHere, UsesTheMeasuredTable) {
   EXPECT_EQ(transfer_duration(Kernel::all_gather, 4000, range(0, 4), cluster).provenance, Provenance::roofline);
 }
 
+/// Two nodes of eight GPUs, four pairs busy in each: the table holds within a node, the links between nodes.
+TEST(TransferHere, ANodeOfGpusUsesTheMeasuredTable) {
+  Cluster cluster = find_cluster("dgx-h100:2");
+  const TransferDuration between = transfer_duration(Kernel::send, 1 << 20, {0, 8}, cluster);
+  cluster.device.transfers = {{"send", 2, 64, 5e-6, 4}, {"send", 2, 1 << 20, 9e-6, 4}, {"send", 2, 64, 1e-6, 8}};
+  const TransferDuration inside = transfer_duration(Kernel::send, 1 << 20, {8, 9}, cluster);
+  EXPECT_EQ(inside.provenance, Provenance::measured);
+  EXPECT_EQ(inside.latency, to_picoseconds(5e-6));
+  EXPECT_EQ(inside.bandwidth, to_picoseconds(4e-6));
+  const TransferDuration still = transfer_duration(Kernel::send, 1 << 20, {0, 8}, cluster);
+  EXPECT_EQ(still.provenance, Provenance::roofline);
+  EXPECT_EQ(still.bandwidth, between.bandwidth);
+}
+
+/// nccl-tests' PERFORMANCE.md: 1 GB in 10 ms on 4 ranks is 100 GB/s of algorithm bandwidth; the bus carries 2 x 3/4 of
+/// it in an all-reduce, 3/4 when parts are passed on, all of it in a send.
+TEST(TransferHere, BusBandwidthIsThatOfNcclTests) {
+  EXPECT_DOUBLE_EQ(bus_bytes_per_second({"all_reduce", 4, 1'000'000'000, 0.01, 1}), 150e9);
+  EXPECT_DOUBLE_EQ(bus_bytes_per_second({"all_gather", 4, 1'000'000'000, 0.01, 1}), 75e9);
+  EXPECT_DOUBLE_EQ(bus_bytes_per_second({"reduce_scatter", 4, 1'000'000'000, 0.01, 1}), 75e9);
+  EXPECT_DOUBLE_EQ(bus_bytes_per_second({"send", 2, 1'000'000'000, 0.01, 1}), 100e9);
+  EXPECT_DOUBLE_EQ(bus_bytes_per_second({"copy_peer", 2, 1'000'000'000, 0.01, 1}), 100e9);
+}
+
 }  // namespace
 }  // namespace pgram
