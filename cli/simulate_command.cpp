@@ -103,6 +103,8 @@ int run(const Flags& flags) {
                 name_of(static_cast<Provenance>(p)));
   }
   std::printf("\n");
+  if (!cluster.device.kernels.empty())
+    std::printf("device %s, %s\n", cluster.device.name.c_str(), cluster.device.source.c_str());
   if (!flags.out.empty()) std::printf("wrote %s; next: pgram gui %s\n", flags.out.c_str(), flags.out.c_str());
   return kGood;
 }

@@ -12,8 +12,8 @@
 #include <thread>
 #include <tuple>
 
+#include "core/exec/calibration_grid.h"
 #include "cpu_backend/calibrate_bodies.h"
-#include "cpu_backend/calibrate_grid.h"
 #include "cpu_backend/calibrate_transfers.h"
 
 namespace pgram {
@@ -257,7 +257,7 @@ class Calibration {
 
   /// Goes on where the round before ended.
   void grid(int round, double end) {
-    if (round == 0) grid_ = calibration_grid();
+    if (round == 0) grid_ = calibration_grid(GridScale::core);
     const std::vector<Team> all_teams = teams();
     while (grid_level_ < grid_.size()) {
       const std::vector<GridCase>& level = grid_[grid_level_];

@@ -1,10 +1,10 @@
 #include "cuda_backend/cuda_rank.h"
 
-#include <nvtx3/nvToolsExt.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+
+#include "cuda_backend/profiler_range.h"
 
 namespace pgram {
 namespace {
@@ -16,15 +16,6 @@ constexpr std::chrono::microseconds kShortestPause{10}, kLongestPause{200};
 constexpr uint64_t rounded_up(uint64_t bytes) {
   return (std::max<uint64_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
 }
-
-/// Profilers show the range around everything that is issued in it.
-class ProfilerRange {
- public:
-  explicit ProfilerRange(const std::string& text) { nvtxRangePushA(text.c_str()); }
-  ~ProfilerRange() { nvtxRangePop(); }
-  ProfilerRange(const ProfilerRange&) = delete;
-  ProfilerRange& operator=(const ProfilerRange&) = delete;
-};
 
 int major_of(int device) {
   int major = 0;

@@ -1,5 +1,6 @@
 #include "cuda_backend/plugin.h"
 
+#include "cuda_backend/calibrate.h"
 #include "cuda_backend/cuda_backend.h"
 #include "cuda_backend/device_choice.h"
 
@@ -12,7 +13,7 @@ static const CudaApi kApi = {
       return std::make_unique<CudaBackend>(plan, options);
     },
     report,
-    nullptr,
+    calibrate_cuda,
 };
 
 }  // namespace pgram

@@ -9,9 +9,9 @@
 #include <set>
 
 #include "core/cost/cost.h"
+#include "core/exec/calibration_grid.h"
 #include "core/layout/layout.h"
 #include "core/planner/planner.h"
-#include "cpu_backend/calibrate_grid.h"
 #include "sim/simulate.h"
 
 namespace pgram {
@@ -129,8 +129,8 @@ TEST(Calibrate, StopKeepsWhatWasFound) {
 }
 
 /// Every case of the grid is a plan whose one op has the kernel's operands: its shape is the table's key.
-TEST(CalibrationGrid, CoversEveryComputeKernelAtTheCoarsestLevel) {
-  const auto grid = calibration_grid();
+void expect_every_compute_kernel_at_the_coarsest_level(GridScale scale) {
+  const auto grid = calibration_grid(scale);
   ASSERT_GE(grid.size(), 2u);
   std::set<Kernel> kernels;
   std::set<std::pair<Kernel, std::array<uint64_t, 4>>> shapes;
@@ -146,6 +146,11 @@ TEST(CalibrationGrid, CoversEveryComputeKernelAtTheCoarsestLevel) {
   }
   EXPECT_EQ(kernels.size(), static_cast<size_t>(Kernel::opaque));  // all before it
   EXPECT_GT(shapes.size(), 5 * kernels.size());
+}
+
+TEST(CalibrationGrid, CoversEveryComputeKernelAtTheCoarsestLevel) {
+  expect_every_compute_kernel_at_the_coarsest_level(GridScale::core);
+  expect_every_compute_kernel_at_the_coarsest_level(GridScale::gpu);
 }
 
 }  // namespace

@@ -33,5 +33,22 @@ TEST_F(WithoutGpu, RunIsExitCodeThree) {
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
 }
 
+TEST_F(WithoutGpu, CalibrateIsExitCodeThree) {
+  const Folder folder;
+  const Outcome outcome = run(folder, "calibrate --backend cuda --out " + (folder / "gpu.yaml"));
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err.find("pgram: no NVIDIA "), 0u) << outcome.err;
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "gpu.yaml"));
+}
+
+TEST(CudaFlags, CalibrateKnowsTwoBackends) {
+  const Folder folder;
+  const Outcome outcome = run(folder, "calibrate --backend tpu --out " + (folder / "tpu.yaml"));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("--backend: expected cpu or cuda, got 'tpu'"), std::string::npos) << outcome.err;
+}
+
 }  // namespace
 }  // namespace pgram::test

@@ -1,4 +1,4 @@
-#include "cpu_backend/calibrate_grid.h"
+#include "core/exec/calibration_grid.h"
 
 #include <algorithm>
 #include <string>
@@ -6,8 +6,38 @@
 namespace pgram {
 namespace {
 
-constexpr double kMostFlops = 1e9;
-constexpr uint64_t kMostElements = uint64_t{1} << 22;
+using Sizes = std::vector<uint32_t>;
+
+struct Level {
+  Sizes product, rows, columns;
+};
+
+struct Scale {
+  double most_flops = 0;  ///< of a case
+  uint64_t most_elements = 0;
+  Sizes heads, head_sizes;
+  std::vector<Level> levels;
+};
+
+const Scale& scale_of(GridScale scale) {
+  static const Scale kCore{1e9,
+                           uint64_t{1} << 22,
+                           {1, 8},
+                           {16, 32, 64, 128},
+                           {{{128, 512}, {128, 1024}, {256}},
+                            {{64, 256, 1024}, {64, 256, 512}, {64, 1024}},
+                            {{64, 128, 256, 512, 1024, 2048}, {64, 128, 256, 512, 1024, 4096}, {64, 256, 1024, 4096}}}};
+  static const Scale kGpu{2e12,
+                          uint64_t{1} << 27,
+                          {4, 32},
+                          {64, 128},
+                          {{{512, 4096}, {512, 4096}, {1024}},
+                           {{128, 1024, 8192}, {128, 2048}, {128, 4096}},
+                           {{128, 256, 512, 1024, 2048, 4096, 8192, 16384},
+                            {64, 128, 256, 512, 1024, 2048, 4096, 8192},
+                            {128, 512, 1024, 4096, 16384}}}};
+  return scale == GridScale::core ? kCore : kGpu;
+}
 
 /// Builds the op operand by operand.
 class OpPlan {
@@ -39,6 +69,12 @@ class OpPlan {
   }
   Plan finish(int writes = 0) {
     if (writes) op().num_writes = static_cast<uint8_t>(writes);
+    Program& program = plan_.programs.emplace_back();
+    for (uint16_t record = 0; record < plan_.records.size(); ++record) {
+      program.pools.push_back({record, 1});
+      program.args.emplace_back(record, 0);
+    }
+    program.calls.emplace_back();
     return std::move(plan_);
   }
 
@@ -242,31 +278,30 @@ const std::vector<Family>& families() {
   return kFamilies;
 }
 
-using Sizes = std::vector<uint32_t>;
-
-/// New shapes of a family at a level, for any of its kernels.
-std::vector<GridCase> shapes_of(const Family& family, const Sizes& product, const Sizes& rows, const Sizes& columns) {
+/// Shapes of a family at a level, for any of its kernels.
+std::vector<GridCase> shapes_of(const Family& family, const Scale& scale, const Level& level) {
+  const auto& [product, rows, columns] = level;
   std::vector<GridCase> shapes;
   const Kernel first = family.kernels.front();
   if (first == Kernel::matmul) {
     for (uint32_t n : product) {
       for (uint32_t out : product) {
         for (uint32_t in : product)
-          if (2.0 * n * out * in <= kMostFlops) shapes.push_back({first, n, out, in});
+          if (2.0 * n * out * in <= scale.most_flops) shapes.push_back({first, n, out, in});
       }
     }
   } else if (first == Kernel::attention) {
     for (uint32_t n : rows) {
-      for (uint32_t heads : {1u, 8u}) {
-        for (uint32_t d : {16u, 32u, 64u, 128u})
-          if (4.0 * n * n * heads * d <= kMostFlops) shapes.push_back({first, n, heads, d});
+      for (uint32_t heads : scale.heads) {
+        for (uint32_t d : scale.head_sizes)
+          if (4.0 * n * n * heads * d <= scale.most_flops) shapes.push_back({first, n, heads, d});
       }
     }
   } else {
     const bool by_element = first == Kernel::zero;
     for (uint32_t n : rows) {
       for (uint32_t w : columns)
-        if (uint64_t{n} * w <= kMostElements) {
+        if (uint64_t{n} * w <= scale.most_elements) {
           // A head's dims three times (query, key, value); an optimizer's elements in one dim.
           shapes.push_back(by_element ? GridCase{first, n * w, 1, 1}
                                       : GridCase{first, n, first == Kernel::head_norm ? w * 3 : w, 1});
@@ -282,20 +317,13 @@ bool same_shape(const GridCase& x, const GridCase& y) {
 
 }  // namespace
 
-std::vector<std::vector<GridCase>> calibration_grid() {
-  struct Level {
-    Sizes product, rows, columns;
-  };
-  const std::vector<Level> levels{
-      {{128, 512}, {128, 1024}, {256}},
-      {{64, 256, 1024}, {64, 256, 512}, {64, 1024}},
-      {{64, 128, 256, 512, 1024, 2048}, {64, 128, 256, 512, 1024, 4096}, {64, 256, 1024, 4096}}};
-  std::vector<std::vector<GridCase>> grid(levels.size());
+std::vector<std::vector<GridCase>> calibration_grid(GridScale grid_scale) {
+  const Scale& scale = scale_of(grid_scale);
+  std::vector<std::vector<GridCase>> grid(scale.levels.size());
   for (const Family& family : families()) {
     std::vector<GridCase> known;
-    for (size_t level = 0; level < levels.size(); ++level) {
-      for (const GridCase& shape :
-           shapes_of(family, levels[level].product, levels[level].rows, levels[level].columns)) {
+    for (size_t level = 0; level < scale.levels.size(); ++level) {
+      for (const GridCase& shape : shapes_of(family, scale, scale.levels[level])) {
         if (std::any_of(known.begin(), known.end(), [&](const GridCase& k) { return same_shape(k, shape); })) continue;
         known.push_back(shape);
         for (Kernel kernel : family.kernels) {

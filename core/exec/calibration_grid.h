@@ -1,4 +1,4 @@
-// The kernels and shapes that calibration measures for any plan; private to calibration.
+// The kernels and shapes that a calibration measures for any plan, on any backend.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -14,10 +14,14 @@ struct GridCase {
   uint32_t a = 1, b = 1, c = 1;
 };
 
-/// Levels of refinement, coarse first: every level has new shapes of every kernel.
-std::vector<std::vector<GridCase>> calibration_grid();
+/// How large the shapes are: a processor core does some GFLOP in the time that a case may take, a GPU a thousand times
+/// that.
+enum class GridScale { core, gpu };
 
-/// A plan whose only body holds the one op, every operand in a record of its own.
+/// Levels of refinement, coarse first: every level has new shapes of every kernel.
+std::vector<std::vector<GridCase>> calibration_grid(GridScale);
+
+/// A plan whose only body holds the one op, every operand in a record of its own, and whose program calls it once.
 Plan grid_plan(const GridCase&);
 
 }  // namespace pgram
