@@ -66,12 +66,18 @@ void retire(ncclComm& communicator, bool aborted) {
   std::shared_ptr<Link> link;
   {
     std::lock_guard lock(communicator.mutex);
+    if (communicator.destroyed) return;
     communicator.destroyed = true;
     communicator.job = nullptr;
     link = std::move(communicator.link);
   }
-  communicator.changed.notify_all();
+  // First, for a worker that goes on could bring others to meet what is still there.
   if (link) link->leave(aborted);
+  {
+    std::lock_guard lock(communicator.mutex);
+    communicator.left = true;
+  }
+  communicator.changed.notify_all();
   count_live(0, -1);
 }
 

@@ -45,7 +45,9 @@ struct ncclComm : std::enable_shared_from_this<ncclComm> {
   std::mutex mutex;                 ///< for all below
   std::condition_variable changed;  ///< when a call is done, and at errors and abort
   ncclResult_t error = ncclSuccess;
-  bool destroyed = false, finalized = false;
+  bool finalized = false;
+  bool destroyed = false;  ///< or aborted: the handle is no longer one
+  bool left = false;       ///< ... and its calls are taken back, so that who waits for them may go
   std::shared_ptr<pgram::emulation::Job> job;
   uint64_t unfinished = 0;  ///< operations on streams
   std::thread::id in_call, in_group;

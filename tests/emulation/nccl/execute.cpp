@@ -113,7 +113,7 @@ void run(const std::vector<Issued>& calls, Running& running) {
     const std::string more = calls.size() > 1 ? " and " + std::to_string(calls.size() - 1) + " more" : "";
     const Blocked blocked(running, describe(calls[0].call) + more + " of " + communicator->name());
     std::unique_lock lock(communicator->mutex);
-    communicator->changed.wait(lock, [&] { return waiting->open == 0 || communicator->destroyed; });
+    communicator->changed.wait(lock, [&] { return waiting->open == 0 || communicator->left; });
     if (waiting->open > 0) return;
   }
   for (size_t i = 0; i < calls.size(); ++i) {

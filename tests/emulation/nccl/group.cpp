@@ -49,7 +49,7 @@ ncclResult_t wait_for(const Management& management) {
   for (;;) {
     if (const auto result = management.end()) return *result;
     std::unique_lock lock(c.mutex);
-    if (c.destroyed) return refuse(ncclInternalError, "the communicator was aborted");
+    if (c.left) return refuse(ncclInternalError, "the communicator was aborted");
     if (c.error != ncclSuccess) return c.error;
     c.changed.wait_for(lock, std::chrono::milliseconds(1));
   }

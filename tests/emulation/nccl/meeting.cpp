@@ -40,7 +40,11 @@ std::vector<Bytes> results(const Call& call, const std::vector<const Bytes*>& da
 }  // namespace
 
 Meeting::Meeting(std::string name, int ranks, MakeChild make_child)
-    : name_(std::move(name)), ranks_(ranks), make_child_(std::move(make_child)), listeners_(size_t(ranks)) {}
+    : name_(std::move(name)),
+      ranks_(ranks),
+      make_child_(std::move(make_child)),
+      listeners_(size_t(ranks)),
+      gone_(size_t(ranks)) {}
 
 bool Meeting::admit(int rank, int ranks) {
   if (ranks == ranks_ && rank >= 0 && rank < ranks) return true;
@@ -69,6 +73,7 @@ void Meeting::post(int rank, const Call& call, Bytes data, Done done) {
   Actions actions;
   {
     std::lock_guard lock(mutex_);
+    if (gone_[size_t(rank)]) return;  // a worker that saw the abort too late
     Post post{call, std::move(data), std::move(done)};
     if (is_point_to_point(call.kind)) {
       post_to_transfer(rank, std::move(post), actions);
@@ -179,6 +184,7 @@ void Meeting::post_to_transfer(int rank, Post post, Actions& actions) {
 
 void Meeting::withdraw(int rank) {
   std::lock_guard lock(mutex_);
+  gone_[size_t(rank)] = true;
   listeners_[size_t(rank)] = nullptr;
   for (auto& [key, round] : rounds_) {
     auto& member = round.members[size_t(rank)];

@@ -70,6 +70,7 @@ class Meeting {
   const MakeChild make_child_;
   std::mutex mutex_;
   std::vector<Listener> listeners_;
+  std::vector<bool> gone_;  ///< by rank: withdrawn
   ncclResult_t error_ = ncclSuccess;
   std::map<std::pair<bool, uint64_t>, Round> rounds_;             ///< by whether it is management, and sequence
   std::map<std::tuple<int, int, uint64_t>, Transfer> transfers_;  ///< by sender, receiver and sequence
