@@ -50,7 +50,7 @@ std::unique_ptr<RankDevice> CudaBackend::open(uint32_t rank) {
 }
 
 std::map<std::string, std::string> CudaBackend::facts() const {
-  const CudaReport machine = report();
+  const CudaReport machine = library_versions();
   std::string gpus;
   for (const std::string& name : devices_.gpu_names) gpus += (gpus.empty() ? "" : ", ") + name;
   std::map<std::string, std::string> facts = {

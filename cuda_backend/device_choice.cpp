@@ -249,7 +249,7 @@ DeviceChoice choose_devices(const Plan& plan, const CudaOptions& options, Proces
   return choice;
 }
 
-CudaReport report() {
+CudaReport library_versions() {
   CudaReport report;
   static_cast<void>(cudaDriverGetVersion(&report.driver));
   static_cast<void>(cudaRuntimeGetVersion(&report.runtime));
@@ -258,6 +258,11 @@ CudaReport report() {
   const libraryPropertyType kinds[] = {MAJOR_VERSION, MINOR_VERSION, PATCH_LEVEL};
   for (int i = 0; i < 3; ++i) static_cast<void>(cublasGetProperty(kinds[i], &part[i]));
   report.cublas = part[0] * 10000 + part[1] * 100 + part[2];
+  return report;
+}
+
+CudaReport report() {
+  CudaReport report = library_versions();
   try {
     const int devices = count_devices();
     for (int i = 0; i < devices; ++i) {

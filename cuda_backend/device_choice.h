@@ -15,6 +15,8 @@ constexpr int kOldestCapability = 8;
 
 /// Number of usable GPUs. RunError in one line: no driver, one that is too old, no device.
 int count_devices();
+/// A report without GPUs.
+CudaReport library_versions();
 CudaReport report();
 
 struct DeviceChoice {

@@ -30,7 +30,7 @@ class SpanRecorder {
   const TimedTask* last_seen_unfinished(Stream) const;
   bool has_started(const TimedTask&) const;
 
-  /// Ties the device's clock to the host's; the stream is idle.
+  /// Ties the device's clock to the host's, once after each step; the stream is idle.
   void anchor(cudaStream_t);
   /// Largest half width of the host times between which an anchor of this run lay.
   Picoseconds uncertainty() const { return uncertainty_; }
