@@ -10,25 +10,21 @@
 namespace pgram::sim {
 namespace {
 
-/// What the tasks of a stream leave behind them.
-struct StreamTimes {
-  Picoseconds free = 0;  // the next task may begin
-  Picoseconds done = 0;  // all tasks so far have ended: what an event recorded now says
-};
-
 struct Walker {
   const Instance* instance = nullptr;
   uint32_t call = 0, op = 0;
-  const Sync* sync = nullptr;  // next of the call's
-  bool resumed = false;        // all partners have come while it stood at (call, op) ...
-  uint32_t unmet = 0;          // ... for which so many of its ops had to wait ...
-  Picoseconds arrival = 0;     // ... since this time
-  std::array<StreamTimes, kStreams> streams{};
+  const Sync* sync = nullptr;                // next of the call's
+  bool resumed = false;                      // all partners have come while it stood at (call, op) ...
+  uint32_t unmet = 0;                        // ... for which so many of its ops had to wait ...
+  Picoseconds arrival = 0;                   // ... since this time
+  std::array<Picoseconds, kStreams> free{};  // the next task of the stream may begin
   std::vector<Picoseconds> events;
   std::vector<Picoseconds> times;  // of the running call's ops: when they start, and then when their stream is done
   std::array<Span*, kStreams> spans{};
   Picoseconds last = 0;
   uint64_t tasks = 0;
+  std::array<Picoseconds, kStreams>
+      done{};  // all of a stream have ended: an event's time, if not Problem::ends_in_order
 };
 
 struct Waiting {
@@ -59,7 +55,7 @@ class Evaluator {
     while (!runnable_.empty()) {
       const uint32_t next = runnable_.back();
       runnable_.pop_back();
-      advance(next);
+      problem_.ends_in_order ? advance<true>(next) : advance<false>(next);
     }
     Outcome outcome;
     for (const Walker& w : walkers_) {
@@ -87,6 +83,7 @@ class Evaluator {
   }
 
   /// Until the end of the program, or a meeting that is not complete.
+  template <bool kEndsInOrder>
   void advance(uint32_t id) {
     Walker& w = walkers_[id];
     const Program& program = *w.instance->program;
@@ -96,7 +93,7 @@ class Evaluator {
       const OpCost* costs = w.instance->costs + problem_.first_op[call.body];
       const Sync* syncs_end = program.syncs.data() + call.first_sync + call.num_syncs;
       const Sync* sync = w.op == 0 && !w.resumed ? syncs_end - call.num_syncs : w.sync;
-      if (body.grouped) {
+      if (!kEndsInOrder && body.grouped) {
         if (!body.ops.empty() && !run_group(id, body, costs, sync, syncs_end)) return;
         continue;
       }
@@ -120,7 +117,7 @@ class Evaluator {
             start = w.times[i];
           }
         }
-        record(w, i, sync, syncs_end, finish(w, i, op, costs[i], start));
+        record(w, i, sync, syncs_end, finish<kEndsInOrder>(w, i, op, costs[i], start));
       }
     }
   }
@@ -142,12 +139,12 @@ class Evaluator {
     w.resumed = false;
     Picoseconds done = 0;
     Picoseconds free = 0;
-    StreamTimes& stream = w.streams[static_cast<size_t>(body.ops[0].stream)];
+    Picoseconds& stream_free = w.free[static_cast<size_t>(body.ops[0].stream)];
     for (uint32_t i = 0; i < ops; ++i) {
-      done = finish(w, i, body.ops[i], costs[i], w.times[i]);
-      free = std::max(free, stream.free);
+      done = finish<false>(w, i, body.ops[i], costs[i], w.times[i]);
+      free = std::max(free, stream_free);
     }
-    stream.free = free;
+    stream_free = free;
     record(w, ops - 1, sync, syncs_end, done);
     return true;
   }
@@ -155,7 +152,7 @@ class Evaluator {
   static Picoseconds arrival(const Walker& w, const Body& body, uint32_t index, const Sync*& sync,
                              const Sync* syncs_end) {
     const Op& op = body.ops[index];
-    Picoseconds time = w.streams[static_cast<size_t>(op.stream)].free;
+    Picoseconds time = w.free[static_cast<size_t>(op.stream)];
     for (int i = 0; i < op.num_waits; ++i) time = std::max(time, w.times[body.waits[op.first_wait + i]]);
     for (; sync < syncs_end && sync->op == index && !sync->records(); ++sync) {
       time = std::max(time, w.events[sync->slot()]);
@@ -187,12 +184,13 @@ class Evaluator {
   }
 
   /// When its stream is done.
+  template <bool kEndsInOrder>
   static Picoseconds finish(Walker& w, uint32_t index, const Op& op, const OpCost& cost, Picoseconds start) {
     const size_t stream = static_cast<size_t>(op.stream);
-    StreamTimes& times = w.streams[stream];
-    const Picoseconds free = start + cost.hold, end = free + cost.tail, done = std::max(times.done, end);
-    times.free = free;
-    times.done = done;
+    const Picoseconds free = start + cost.hold, end = free + cost.tail;
+    w.free[stream] = free;
+    Picoseconds done = end;
+    if (!kEndsInOrder) done = w.done[stream] = std::max(w.done[stream], end);
     w.times[index] = done;
     w.last = std::max(w.last, end);
     ++w.tasks;

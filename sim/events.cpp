@@ -300,6 +300,10 @@ class EventLoop {
 
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
     Node& node = nodes_[index];
+    if (problem_.ends_in_order) {
+      if (node.span) node.span->end = time + hold + node.cost->tail;
+      return push_end(time + hold, time + hold + node.cost->tail, index);
+    }
     Rank& rank = ranks_[node.rank];
     StreamState& stream = rank.streams[node.stream];
     Picoseconds free = time + hold;
@@ -315,6 +319,10 @@ class EventLoop {
       }
       if (--nodes_[index].pending) return;
     }
+    push_end(free, done, index);
+  }
+
+  void push_end(Picoseconds free, Picoseconds done, uint32_t index) {
     if (done > free) {
       push(free, index, kFreed);
       push(done, index, kEnded);

@@ -81,6 +81,7 @@ struct Setup {
     if (options.unfold || shared_cores) quotient = sim::unfold(plan, usage, groups, quotient);
     problem.first_op = usage.first_op;
     problem.meeting_size = quotient.meeting_size;
+    problem.ends_in_order = sim::ends_in_order(plan, usage);
     problem.launch_window = options.launch_window;
     problem.shared_cores = shared_cores;
     problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
