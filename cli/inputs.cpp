@@ -11,13 +11,22 @@ namespace pgram::cli {
 void PlanFlags::add_to(Command& app) {
   app.add_option("--model", model, "Model: a name of `pgram models`, or a path to a Hugging Face config.json");
   app.add_option("--cluster", cluster, "Cluster: dgx-h100, dgx-h100:2 (nodes), this, or a path; see `pgram clusters`");
-  app.add_option("--layout", layout, "Degrees, e.g. tp4.pp2.dp2; .sp adds sequence parallelism")->capture_default_str();
+  app.add_option("--layout", layout,
+                 "Degrees, e.g. tp4.pp2.dp2; .sp adds sequence parallelism, .paired is --p2p paired")
+      ->capture_default_str();
   app.add_option("--schedule", schedule, "1f1b, gpipe, or a file of rows")->capture_default_str();
+  add_p2p_to(app);
   app.add_option("--global-batch", global_batch, "Sequences per step, all replicas together");
   app.add_option("--micro-batch", micro_batch, "Sequences per micro-batch")->capture_default_str();
   app.add_option("--seq", sequence, "Tokens per sequence");
   app.add_option("--precision", precision, "fp32 or bf16 (default: bf16 on GPUs, fp32 on CPUs)");
   app.add_option("--optimizer", optimizer, "adamw or sgd")->capture_default_str();
+}
+
+void PlanFlags::add_p2p_to(Command& app) {
+  app.add_option("--p2p", p2p,
+                 "How stages send and receive: channels (a stream per channel end, the default) or paired (both "
+                 "directions of an exchange in one group call)");
 }
 
 Model PlanFlags::find_model() const {
@@ -28,6 +37,12 @@ Model PlanFlags::find_model() const {
 Layout PlanFlags::find_layout() const {
   Layout result = parse_layout(layout);
   result.schedule = schedule;
+  if (p2p.empty()) return result;
+  const PointToPoint chosen = parse_point_to_point(p2p);
+  if (result.p2p == PointToPoint::paired && chosen != result.p2p) {
+    throw InputError("--p2p", "says channels, but the layout '" + layout + "' says paired; leave one of them out");
+  }
+  result.p2p = chosen;
   return result;
 }
 

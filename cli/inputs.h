@@ -11,10 +11,11 @@ namespace pgram::cli {
 
 /// Flags of `plan` and `simulate --model`: what is computed, where, how it is split.
 struct PlanFlags {
-  std::string model, cluster, layout = "tp1", schedule = "1f1b", precision, optimizer = "adamw";
+  std::string model, cluster, layout = "tp1", schedule = "1f1b", p2p, precision, optimizer = "adamw";
   uint32_t global_batch = 0, micro_batch = 1, sequence = 0;
 
   void add_to(Command&);
+  void add_p2p_to(Command&);
   Model find_model() const;
   Layout find_layout() const;
   /// Precision left out: fp32 on CPUs, bf16 on GPUs.

@@ -98,6 +98,7 @@ int run(const Flags& flags) {
   space.memory_bytes = cluster.device.memory_bytes;
   if (!flags.micro_batches.empty()) space.micro_batch_sizes = flags.micro_batches;
   space.schedules = {flags.plan.schedule};
+  if (!flags.plan.p2p.empty()) space.p2p = parse_point_to_point(flags.plan.p2p);
   const std::stop_token stop = stop_on_interrupt();
   Progress progress("simulating layouts");
   std::atomic<size_t> done = 0;
@@ -136,8 +137,8 @@ int run(const Flags& flags) {
 void add_layouts_command(Command& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   Command* command = add_command(app, "layouts", "Simulate and rank every legal layout of a model on a cluster",
-                                  "pgram layouts llama-3.1-70b --cluster dgx-h100:4 --global-batch 64 --seq 8192",
-                                  exit_code, [=] { return run(*flags); });
+                                 "pgram layouts llama-3.1-70b --cluster dgx-h100:4 --global-batch 64 --seq 8192",
+                                 exit_code, [=] { return run(*flags); });
   command->add_option("MODEL", flags->plan.model, "Model: a name of `pgram models`, or a path to a config.json")
       ->required();
   command->add_option("--cluster", flags->plan.cluster, "Cluster; see `pgram clusters`")->required();
@@ -147,6 +148,7 @@ void add_layouts_command(Command& app, int& exit_code) {
   command->add_option("--micro-batch", flags->micro_batches, "Micro-batch sizes to try (default 1 2 4)")
       ->check(Range(1u, 65536u));
   command->add_option("--schedule", flags->plan.schedule, "1f1b or gpipe")->capture_default_str();
+  flags->plan.add_p2p_to(*command);
   command->add_option("--precision", flags->plan.precision, "fp32 or bf16 (default: bf16 on GPUs, fp32 on CPUs)");
   command->add_option("--device", flags->device, "Device file to use instead of the cluster's");
   command->add_option("--top", flags->top, "Rows to show")->check(Range(1, 1000000))->capture_default_str();

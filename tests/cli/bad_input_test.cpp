@@ -43,6 +43,7 @@ TEST(BadInput, UnknownNamesGetTheNearest) {
                  {"dgx-h10", "dgx-h100"});
   expect_refused(folder, kFlags + std::string("--schedule gpip"), {"gpip"});
   expect_refused(folder, kFlags + std::string("--precision fp8"), {"fp8"});
+  expect_refused(folder, kFlags + std::string("--layout pp2 --p2p both"), {"p2p", "channels or paired", "both"});
 }
 
 TEST(BadInput, DegreesAndSizes) {
@@ -50,6 +51,8 @@ TEST(BadInput, DegreesAndSizes) {
   expect_refused(folder, kFlags + std::string("--layout tp3"), {"3 does not divide", "heads"});
   expect_refused(folder, kFlags + std::string("--layout pp5"), {"5", "4 layers"});
   expect_refused(folder, kFlags + std::string("--layout dp3"), {"8", "3"});
+  expect_refused(folder, kFlags + std::string("--layout tp2 --p2p paired"), {"p2p", "pp of at least 2"});
+  expect_refused(folder, kFlags + std::string("--layout pp2.paired --p2p channels"), {"--p2p", "'pp2.paired'"});
   for (const char* layout : {"tp0", "tp-1", "tp1000000000000000000", "tp2.tp2", "xx", "tp2.cp2", ""}) {
     expect_refused(folder, kFlags + std::string("--layout '") + layout + "'", {"layout"});
   }

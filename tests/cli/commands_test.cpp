@@ -76,6 +76,30 @@ TEST(Commands, PlanSimulateRunCompareExport) {
   EXPECT_FALSE(json::parse(test::read_all(trace))["traceEvents"].empty());
 }
 
+TEST(Commands, PairedStages) {
+  const Folder folder;
+  const std::string text = folder.write("text.txt", some_text()), plan = folder / "paired.json";
+  Outcome o = run(folder, kPlanFlags + std::string("--layout pp2 --p2p paired --out ") + plan);
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(read_plan(plan).facts.at("layout"), "pp2.paired");
+  EXPECT_EQ(read_plan(plan).facts.at("p2p"), "paired");
+  o = run(folder, "simulate " + plan + " --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(json::parse(o.out)["summary"]["step_seconds"], 0);
+  o = run(folder, "run " + plan + " --steps 2 --text " + text);
+  ASSERT_EQ(o.code, 0) << o.err;
+  o = run(folder, "layouts tiny-llama --cluster dgx-h100 --devices 2 --global-batch 4 --seq 32 --p2p paired --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  int paired = 0;
+  const json found = json::parse(o.out);
+  for (const json& layout : found["layouts"]) {
+    const std::string name = layout["layout"];
+    EXPECT_EQ(name.find("pp2") != std::string::npos, name.find(".paired") != std::string::npos) << name;
+    paired += name.ends_with(".paired");
+  }
+  EXPECT_GT(paired, 0);
+}
+
 TEST(Commands, TenAndTenResumedStepsAreTwenty) {
   const Folder folder;
   const std::string text = folder.write("text.txt", some_text()), plan = folder / "p.json",

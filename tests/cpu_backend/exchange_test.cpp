@@ -44,7 +44,7 @@ Plan exchange_plan() {
   return plan;
 }
 
-class Exchange : public ::testing::Test {
+class PlainExchange : public ::testing::Test {
  protected:
   struct Message {
     ExchangeOp op;
@@ -71,7 +71,7 @@ class Exchange : public ::testing::Test {
   Devices devices{plan};
 };
 
-TEST_F(Exchange, GroupsOnBothSides) {
+TEST_F(PlainExchange, GroupsOnBothSides) {
   for (int round = 0; round < 100; ++round) {
     float *a = filled(0, 1), *b = filled(1, 2), *from_b = filled(0, 0), *from_a = filled(1, 0);
     group(0, {{kSendThere, a}, {kReceiveBack, from_b}});
@@ -82,7 +82,7 @@ TEST_F(Exchange, GroupsOnBothSides) {
   }
 }
 
-TEST_F(Exchange, PartnerPostsOneByOneInEitherOrder) {
+TEST_F(PlainExchange, PartnerPostsOneByOneInEitherOrder) {
   for (const bool sends_first : {false, true}) {
     float *a = filled(0, 1), *b = filled(1, 2), *from_b = filled(0, 0), *from_a = filled(1, 0);
     group(0, {{kReceiveBack, from_b}, {kSendThere, a}});
@@ -96,7 +96,7 @@ TEST_F(Exchange, PartnerPostsOneByOneInEitherOrder) {
 }
 
 /// The group wants the first channel's message first, the partner gives the second channel's first and blocks on it.
-TEST_F(Exchange, ReceivesAreTakenAsTheyCome) {
+TEST_F(PlainExchange, ReceivesAreTakenAsTheyCome) {
   float *first = filled(0, 1), *second = filled(0, 2), *from_first = filled(1, 0), *from_second = filled(1, 0);
   group(1, {{kReceiveThere, from_first}, {kReceiveThere2, from_second}});
   launch(0, {kSendThere2, second});
@@ -107,7 +107,7 @@ TEST_F(Exchange, ReceivesAreTakenAsTheyCome) {
 }
 
 /// Both ops arrive when the stream reaches the group, and what comes after the group begins after all of it.
-TEST_F(Exchange, SpansOfAGroup) {
+TEST_F(PlainExchange, SpansOfAGroup) {
   float *a = filled(0, 1), *b = filled(1, 2), *from_b = filled(0, 0), *from_a = filled(1, 0);
   group(0, {{kSendThere, a}, {kReceiveBack, from_b}});
   launch(0, {kSendThere, a});
@@ -123,7 +123,7 @@ TEST_F(Exchange, SpansOfAGroup) {
   }
 }
 
-TEST_F(Exchange, EventsComeAfterTheWholeGroup) {
+TEST_F(PlainExchange, EventsComeAfterTheWholeGroup) {
   float *a = filled(0, 1), *b = filled(1, 2), *from_b = filled(0, 0), *from_a = filled(1, 0);
   group(0, {{kReceiveBack, from_b}, {kSendThere, a}});
   devices[0].record(0, neighbour_stream(true));
@@ -138,7 +138,7 @@ TEST_F(Exchange, EventsComeAfterTheWholeGroup) {
   EXPECT_GE(spans[0].start, std::max(spans[1].end, spans[2].end));
 }
 
-TEST_F(Exchange, DifferentSizesAreRefused) {
+TEST_F(PlainExchange, DifferentSizesAreRefused) {
   float *a = filled(0, 1), *b = filled(1, 2), *from_b = filled(0, 0), *from_a = filled(1, 0);
   group(0, {{kSendThere, a}, {kReceiveBack, from_b, kCount / 2}});
   group(1, {{kSendBack, b}, {kReceiveThere, from_a}});
