@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
-#include <sstream>
 
 #include "core/base/errors.h"
 #include "core/base/units.h"
 #include "core/plan/memory_bill.h"
 #include "cuda_backend/cuda_rank.h"
 #include "cuda_backend/dispatch.h"
+#include "cuda_backend/gpu_statement.h"
 #include "cuda_backend/handles.h"
 #include "cuda_backend/program_tasks.h"
 
@@ -131,52 +130,12 @@ void refuse_what_does_not_fit(const PreparedPlan& prepared, const std::vector<ui
                                  format_bytes(workspace) + " workspace");
 }
 
-/// What one process says of its GPUs to the others: a refusal, or host, kind and bus address of each, one line each.
-struct Statement {
-  std::string refusal;
-  std::vector<std::string> names, places;
-
-  std::string to_text() const {
-    std::string text = refusal + "\n";
-    for (size_t i = 0; i < names.size(); ++i) text += names[i] + "\n" + places[i] + "\n";
-    return text;
-  }
-  static Statement from_text(const std::string& text) {
-    Statement statement;
-    std::istringstream lines(text);
-    std::getline(lines, statement.refusal);
-    for (std::string name, place; std::getline(lines, name) && std::getline(lines, place);) {
-      statement.names.push_back(name);
-      statement.places.push_back(place);
-    }
-    return statement;
-  }
-};
-
 std::string host_name() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
-/// Why the processes' GPUs do not go together; empty if they do.
-std::string judge(const std::vector<Statement>& statements, bool share_gpu) {
-  std::set<std::string> kinds, places;
-  for (const Statement& statement : statements) {
-    if (!statement.refusal.empty()) return statement.refusal;
-    kinds.insert(statement.names.begin(), statement.names.end());
-    for (const std::string& place : statement.places) {
-      if (places.insert(place).second || share_gpu) continue;
-      return "devices: two ranks have the same GPU (" + place +
-             "); give each process its own by --devices or LOCAL_RANK";
-    }
-  }
-  if (kinds.size() <= 1) return {};
-  std::string text;
-  for (const std::string& kind : kinds) text += (text.empty() ? "" : " and ") + kind;
-  return "devices: the GPUs are of different kinds, " + text + "; a plan takes equal ones: choose them by --devices";
-}
-
-Statement inspect(const Plan& plan, const CudaOptions& options, const Processes& processes, DeviceChoice& choice) {
+GpuStatement inspect(const Plan& plan, const CudaOptions& options, const Processes& processes, DeviceChoice& choice) {
   const PreparedPlan prepared(plan);
   if (const std::string lacking = unsupported(plan); !lacking.empty()) {
     throw InputError("plan", "the CUDA backend cannot run it: " + lacking);
@@ -188,7 +147,7 @@ Statement inspect(const Plan& plan, const CudaOptions& options, const Processes&
     choice.ordinal[share.first + i] = ordinals[i];
     ranks_of[ordinals[i]].push_back(share.first + i);
   }
-  Statement statement;
+  GpuStatement statement;
   std::vector<Gpu> gpus;
   for (const auto& [ordinal, ranks] : ranks_of) {
     const Gpu gpu = look_at(ordinal);
@@ -232,16 +191,16 @@ int count_devices() {
 
 DeviceChoice choose_devices(const Plan& plan, const CudaOptions& options, Processes& processes) {
   DeviceChoice choice;
-  Statement mine;
+  GpuStatement mine;
   try {
     mine = inspect(plan, options, processes, choice);
   } catch (const std::exception& error) {
     if (processes.size() == 1) throw;
     mine.refusal = error.what();
   }
-  std::vector<Statement> statements;
-  for (const std::string& text : processes.gather(mine.to_text())) statements.push_back(Statement::from_text(text));
-  const std::string refusal = processes.broadcast(judge(statements, options.share_gpu));
+  std::vector<GpuStatement> statements;
+  for (const std::string& text : processes.gather(mine.to_text())) statements.push_back(GpuStatement::from_text(text));
+  const std::string refusal = processes.broadcast(refusal_of(statements, options.share_gpu));
   if (!refusal.empty()) throw InputError("", refusal);
   std::sort(mine.names.begin(), mine.names.end());
   mine.names.erase(std::unique(mine.names.begin(), mine.names.end()), mine.names.end());

@@ -3,6 +3,7 @@
 
 #include "core/base/errors.h"
 #include "core/plan/memory_bill.h"
+#include "cuda_backend/gpu_statement.h"
 #include "tests/cuda_backend/cuda_training.h"
 
 namespace pgram::testing {
@@ -82,6 +83,23 @@ TEST_F(CudaRefusal, SixteenBitPlans) {
   Workload workload = tiny_workload();
   workload.precision = Precision::bf16;
   EXPECT_NE(refusal(tiny_plan(tiny_llama(), "tp1", workload)).find("--precision fp32"), std::string::npos);
+}
+
+/// What processes tell each other, and what all of them then say.
+TEST(GpuStatements, GoTogetherOrNot) {
+  const auto said = [](std::vector<GpuStatement> statements, bool share_gpu = false) {
+    for (GpuStatement& statement : statements) statement = GpuStatement::from_text(statement.to_text());
+    return refusal_of(statements, share_gpu);
+  };
+  const GpuStatement first{"", {"H100"}, {"a 01:00.0"}}, second{"", {"H100"}, {"b 01:00.0"}};
+  EXPECT_EQ(said({first, second}), "");
+  EXPECT_EQ(
+      said({first, {"", {"A100", "H100"}, {"b 01:00.0", "b 02:00.0"}}}),
+      "devices: the GPUs are of different kinds, A100 and H100; a plan takes equal ones: choose them by --devices");
+  EXPECT_EQ(said({first, first}),
+            "devices: two ranks have the same GPU (a 01:00.0); give each process its own by --devices or LOCAL_RANK");
+  EXPECT_EQ(said({first, first}, true), "");
+  EXPECT_EQ(said({first, {"memory: does not fit", {}, {}}}), "memory: does not fit");
 }
 
 }  // namespace
