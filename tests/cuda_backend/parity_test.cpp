@@ -21,10 +21,13 @@ void PrintTo(const Kind& kind, std::ostream* out) {
 
 class CudaParity : public ::testing::TestWithParam<Kind> {
  protected:
-  void expect_parity(const std::vector<std::string>& layouts, const std::string& schedule = "1f1b") {
-    const RunResult one = train(tiny_plan(GetParam().model, "tp1"), tiny_options(kSteps));
+  void expect_parity(const std::vector<std::string>& layouts, const std::string& schedule = "1f1b",
+                     uint32_t global_batch = 4) {
+    Workload workload = tiny_workload();
+    workload.global_batch = global_batch;
+    const RunResult one = train(tiny_plan(GetParam().model, "tp1", workload), tiny_options(kSteps));
     for (const std::string& layout : layouts) {
-      const Plan plan = tiny_plan(GetParam().model, layout, tiny_workload(), schedule);
+      const Plan plan = tiny_plan(GetParam().model, layout, workload, schedule);
       for (const std::string& line : differences(one, train_on_gpu(plan, tiny_options(kSteps)))) {
         ADD_FAILURE() << layout << " " << schedule << ": " << line;
       }
@@ -40,7 +43,7 @@ TEST_P(CudaParity, OneRank) {
 }
 
 TEST_P(CudaParity, Data) {
-  expect_parity({"dp2", "dp4", "dp8"});
+  expect_parity({"dp2", "dp4", "dp8"}, "1f1b", 8);
 }
 
 TEST_P(CudaParity, Tensor) {
