@@ -59,6 +59,7 @@ KernelTable plain_table() {
 /// input, ce_loss, zero and clip have nothing to gain.
 KernelTable fast_table() {
   KernelTable table = plain_table();
+#ifndef PGRAM_PLAIN_KERNELS_ONLY
   const auto set = [&](Kernel kernel, KernelFunction function) { table[static_cast<size_t>(kernel)] = function; };
   set(Kernel::embed, fast::embed);
   set(Kernel::embed_dw, fast::embed_dw);
@@ -93,6 +94,7 @@ KernelTable fast_table() {
   set(Kernel::sum_squares, fast::sum_squares);
   set(Kernel::adamw, fast::adamw);
   set(Kernel::sgd, fast::sgd);
+#endif
   return table;
 }
 

@@ -9,6 +9,7 @@ namespace pgram {
 
 /// plain: one obvious loop per formula, one thread; the oracle of the fast set.
 /// fast: oneDNN matrix products, tiled attention, vectorised loops, `threads` threads.
+/// In the preset "gpu", which has no oneDNN, both are the plain one.
 /// Both give bit-equal results in every repeat with the same number of threads.
 enum class KernelSet : uint8_t { plain, fast };
 
