@@ -10,6 +10,7 @@
 
 #include "core/base/errors.h"
 #include "core/exec/calibration_grid.h"
+#include "cuda_backend/calibrate_bf16.h"
 #include "cuda_backend/calibrate_kernels.h"
 #include "cuda_backend/calibrate_transfers.h"
 #include "cuda_backend/device_choice.h"
@@ -120,6 +121,11 @@ class Calibration {
       const Seconds seconds = once({Kernel::matmul, size, size, size});
       if (seconds == 0) break;
       flops_per_second_ = std::max(flops_per_second_, 2.0 * size * size * size / seconds);
+      if (seconds >= kTelling || stopped()) break;
+    }
+    for (uint32_t size = 256; size <= 8192 && uint64_t{16} * size * size <= free_memory(); size *= 2) {
+      const Seconds seconds = measure_bf16_product(timer_, size, kShortest);
+      bf16_per_second_ = std::max(bf16_per_second_, 2.0 * size * size * size / seconds);
       if (seconds >= kTelling || stopped()) break;
     }
     // Half of the square is masked.
@@ -248,7 +254,8 @@ class Calibration {
     if (stopped()) device.source += "; stopped early";
     device.memory_bytes = machine_.gpus[0].memory_bytes;
     device.memory_bytes_per_second = bytes_per_second_;
-    device.fp32_flops_per_second = device.bf16_flops_per_second = flops_per_second_;  // all that this backend runs
+    device.fp32_flops_per_second = flops_per_second_;
+    device.bf16_flops_per_second = bf16_per_second_;
     // Of a peak and a bandwidth that a product and a copy reach.
     device.matmul_efficiency = device.memory_efficiency = 1;
     device.attention_efficiency = std::clamp(attention_per_second_ / flops_per_second_, 0.001, 1.0);
@@ -269,7 +276,7 @@ class Calibration {
   KernelBench bench_;
   std::vector<std::unique_ptr<PreparedPlan>> prepared_;
   Seconds launch_ = 0;
-  double flops_per_second_ = 0, attention_per_second_ = 0, bytes_per_second_ = 0;
+  double flops_per_second_ = 0, bf16_per_second_ = 0, attention_per_second_ = 0, bytes_per_second_ = 0;
   std::map<Key, Seconds> kernels_;
   std::vector<MeasuredTransfer> transfers_;
   uint32_t too_large_ = 0;

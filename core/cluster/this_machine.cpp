@@ -78,8 +78,9 @@ uint32_t quota_cores() {
 }
 
 uint64_t allowed_memory(hwloc_topology_t topology) {
-  uint64_t bytes = hwloc_get_root_obj(topology)->total_memory;
-  if (bytes == 0) bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  // hwloc adds up NUMA nodes; in a virtual machine those may lack what was plugged in later.
+  const uint64_t pages = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  uint64_t bytes = std::max<uint64_t>(hwloc_get_root_obj(topology)->total_memory, pages);
   const auto limit = [&](const std::string& path) {
     uint64_t value = 0;
     if (std::ifstream file(path); file >> value && value > 0) bytes = std::min(bytes, value);

@@ -43,7 +43,8 @@ static Seconds roofline(const Plan& plan, const Body& body, const Op& op, const 
 
 Duration compute_duration(const Plan& plan, const Body& body, const Op& op, const Device& device, uint32_t busy,
                           uint32_t threads) {
-  if (!device.kernels.empty())
+  // Tables are of fp32, which is what both backends run.
+  if (!device.kernels.empty() && !multiplies_in_bf16(plan, body, op))
     if (const auto found = measured_kernel(device, op.kernel, kernel_shape(plan, body, op), busy, threads))
       return {bounded_picoseconds(found->seconds), found->provenance};
   return {bounded_picoseconds(roofline(plan, body, op, device)), Provenance::roofline};

@@ -117,6 +117,16 @@ TEST(Measured, TheEntryOfTheSameShapeAndBusyCountIsTakenAsItIs) {
   EXPECT_EQ(add(5, 10).duration(device).provenance, Provenance::roofline);
 }
 
+TEST(Measured, TablesAreOfFp32AndSayNothingOfBf16) {
+  Device device = round_device();
+  device.kernels = {{"matmul", {4, 4, 4, 0}, 100, 1, 1}};
+  EXPECT_EQ(matmul(4, 4, 4).duration(device).provenance, Provenance::measured);
+  // 2 x 4^3 = 128 FLOP / 5,000 = 0.0256 s; 48 x 2 = 96 bytes / 25 = 3.84 s; 3 s to launch.
+  const Duration bf16 = matmul(4, 4, 4, DType::bf16).duration(device);
+  EXPECT_EQ(bf16.provenance, Provenance::roofline);
+  EXPECT_EQ(bf16.time, to_picoseconds(3 + 3.84));
+}
+
 TEST(Interpolated, ElementwiseKernelsLieBetweenTheirNeighbours) {
   Device device = round_device();
   device.launch_seconds = 0.5;

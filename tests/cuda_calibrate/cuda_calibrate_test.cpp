@@ -289,6 +289,12 @@ TEST_F(CudaCalibrateClock, FindsExactlyTheTimesOfTheCostModel) {
     bytes = 2 * size / last;
   }
   EXPECT_NEAR(device.fp32_flops_per_second / flops, 1, 1e-12);
+  double bf16 = 0;
+  for (double size = 256, last = 0; last < 1e-3; size *= 2) {
+    last = seconds("bf16 product " + std::to_string(static_cast<int>(size)));
+    bf16 = std::max(bf16, 2 * size * size * size / last);
+  }
+  EXPECT_NEAR(device.bf16_flops_per_second / bf16, 1, 1e-12);
   EXPECT_NEAR(device.memory_bytes_per_second / bytes, 1, 1e-12);
   // Nothing else decides what is measured.
   EXPECT_TRUE(equal(device.kernels, again.kernels));

@@ -38,10 +38,10 @@ inline std::shared_ptr<Plan> make_plan_by_hand(uint32_t tp = 1) {
   const std::vector<Operand> same(3);
   Op send = make_op(Kernel::send, sends, 0), receive = make_op(Kernel::recv, receives, 0);
   send.num_operands = receive.num_operands = receive.num_writes = 1;  // the edge
-  plan->bodies.push_back({"layer.f", Category::forward, {0}, {product, product}, same, {}});
-  plan->bodies.push_back({"layer.b", Category::backward, {0}, {gradient, gradient}, same, {}});
-  plan->bodies.push_back({"send", Category::pipeline_comm, {0}, {send}, {Operand{}}, {}});
-  plan->bodies.push_back({"receive", Category::pipeline_comm, {0}, {receive}, {Operand{}}, {}});
+  plan->bodies.push_back({"layer.f", Category::forward, false, {0}, {product, product}, same, {}});
+  plan->bodies.push_back({"layer.b", Category::backward, false, {0}, {gradient, gradient}, same, {}});
+  plan->bodies.push_back({"send", Category::pipeline_comm, false, {0}, {send}, {Operand{}}, {}});
+  plan->bodies.push_back({"receive", Category::pipeline_comm, false, {0}, {receive}, {Operand{}}, {}});
   for (uint16_t role = 0; role < 2; ++role) {
     Program program;
     program.pools.push_back({0, 1});
