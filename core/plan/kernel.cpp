@@ -94,12 +94,16 @@ std::array<uint64_t, 4> kernel_shape(const Plan& plan, const Body& body, const O
     default:
       break;
   }
-  for (int i = 0; i < op.num_operands; ++i) {
+  // What these write is not what they have to look at.
+  const bool by_read = op.kernel == Kernel::sum_squares || op.kernel == Kernel::ce_sum ||
+                       op.kernel == Kernel::embed_dw || op.kernel == Kernel::positions_dw;
+  const int first = by_read ? op.num_writes : 0;
+  for (int i = first; i < op.num_operands; ++i) {
     const OperandShape shape = operand_shape(plan, body, operands[i]);
     if (shape.num_dims == 2) return {shape.dims[0], shape.dims[1]};
   }
-  return op.num_operands ? std::array<uint64_t, 4>{operand_shape(plan, body, operands[0]).dims[0]}
-                         : std::array<uint64_t, 4>{};
+  return first < op.num_operands ? std::array<uint64_t, 4>{operand_shape(plan, body, operands[first]).dims[0]}
+                                 : std::array<uint64_t, 4>{};
 }
 
 }  // namespace pgram
