@@ -3,6 +3,7 @@
 
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "tests/emulation/runtime/runtime.h"
 
@@ -13,6 +14,7 @@ namespace {
 struct Handles {
   std::mutex mutex;
   std::set<cublasHandle_t> live;
+  std::vector<cublasHandle_t> destroyed;
 };
 
 Handles& handles() {
@@ -73,6 +75,7 @@ cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
   if (status != CUBLAS_STATUS_SUCCESS) return status;
   std::lock_guard lock(handles().mutex);
   handles().live.erase(handle);
+  handles().destroyed.push_back(handle);
   count_live(-1, 0);
   return status;
 }
