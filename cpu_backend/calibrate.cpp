@@ -80,7 +80,7 @@ class Calibration {
   /// Budget used so far.
   double used() const { return (clock() - start_) / options_.seconds_budget; }
   /// On a machine that others use, what is needed is left out too at some time.
-  bool overdue() const { return clock() - start_ > std::max(20.0, 3 * options_.seconds_budget); }
+  bool overdue() const { return clock() - start_ > std::max(60.0, 3 * options_.seconds_budget); }
   bool stopped() const { return options_.stop.stop_requested(); }
   void report(const std::string& what) const {
     if (options_.progress) options_.progress(std::min(0.99, used()), what);
