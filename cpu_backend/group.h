@@ -22,7 +22,8 @@ class Group {
  public:
   Group(AbortState&, int spins, uint32_t members);
   /// Performs this member's part; returns when its buffers may be reused. `now` is the arrival time of the caller;
-  /// the result is when the last member arrived. RunError if the members do not bring the same operation.
+  /// the result is when the last member arrived. RunError if the members do not bring the same operation. After Aborted
+  /// other members may read the Launch still: it lives as long as their streams run.
   Picoseconds run(uint32_t member, const Launch&, Picoseconds now);
 
  private:

@@ -58,20 +58,20 @@ bool StreamWorker::pop(Command& command) {
 
 void StreamWorker::work() {
   prepare_();
-  Command command;
+  auto command = std::make_unique<Command>();
   uint64_t done = 0;
-  while (pop(command)) {
+  while (pop(*command)) {
     try {
       if (!abort_.aborted()) {
-        if (command.launches) {
-          execute_(command.group.empty() ? std::span<const Launch>(&command.launch, 1) : command.group, spans_);
+        if (command->launches) {
+          execute_(command->group.empty() ? std::span<const Launch>(&command->launch, 1) : command->group, spans_);
         } else {
-          command.point.stream->done().wait(command.point.sequence);
+          command->point.stream->done().wait(command->point.sequence);
         }
       }
     } catch (const Aborted&) {
-      // The rest of the queue is dropped; a partner may still be reading what this group posted.
-      if (!command.group.empty()) abandoned_.push_back(std::move(command.group));
+      // The rest of the queue is dropped; a partner may still be reading what this command posted.
+      abandoned_.push_back(std::exchange(command, std::make_unique<Command>()));
     }
     done_.set(++done);
   }

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -66,7 +67,7 @@ class StreamWorker {
   bool closing_ = false;
 
   std::vector<Span> spans_;
-  std::vector<std::vector<Launch>> abandoned_;  ///< groups that an abort ended
+  std::vector<std::unique_ptr<Command>> abandoned_;  ///< ended by an abort; partners may read them still
   std::thread thread_;
 };
 
