@@ -1,6 +1,7 @@
 #include "core/cluster/cluster.h"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 #include <cmath>
 
@@ -57,6 +58,12 @@ Cluster make_cluster(const std::string& name, const ClusterFile& file) {
 }
 
 }  // namespace
+
+Path Cluster::path(uint32_t from, uint32_t to) const {
+  assert(from < devices && to < devices);
+  if (from == to) return {device.memory_bytes_per_second, 0, false};
+  return topology->path(from, to);
+}
 
 Cluster find_cluster(const std::string& name_or_path, uint32_t ranks_hint) {
   if (is_path(name_or_path)) return make_cluster(name_or_path, read_cluster_file(name_or_path));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -78,7 +79,29 @@ struct ClusterGraph {
   std::vector<Link> links;
 };
 
-class Topology;  // routes, hidden in cluster/topology.cpp
+/// Devices, switches and links by number, and the one route between two devices that traffic takes. The same route
+/// every time; all members are thread-safe.
+class Topology {
+ public:
+  virtual ~Topology() = default;
+
+  /// A link with nothing else on it.
+  struct LinkSpeed {
+    double bytes_per_second = 0;
+    Seconds latency = 0;
+  };
+  virtual uint32_t num_links() const = 0;
+  virtual LinkSpeed link(uint32_t) const = 0;  ///< graph().links[i] is link i
+  /// Replaces `links` by the links in order; none from a device to itself.
+  virtual void route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const = 0;
+  /// The same without the links that are down (ascending); false where there is no way.
+  virtual bool route_around(uint32_t from, uint32_t to, std::span<const uint32_t> down,
+                            std::vector<uint32_t>& links) const = 0;
+  /// What route() crosses; `from` and `to` differ.
+  virtual Path path(uint32_t from, uint32_t to) const = 0;
+  /// Everything, made when first asked for (51,000 vertices for 2,048 nodes of 8 GPUs).
+  virtual const ClusterGraph& graph() const = 0;
+};
 
 struct Cluster {
   std::string name;  ///< as asked for: "dgx-h100:2", "this"
@@ -91,12 +114,11 @@ struct Cluster {
   uint32_t cores_per_device = 0;  ///< CPU threads of one device (0 for a GPU)
   std::shared_ptr<const Topology> topology;
 
-  /// The whole graph, made when first asked for (51,000 vertices for 2,048 nodes of 8 GPUs); thread-safe.
-  const ClusterGraph& graph() const;
+  const ClusterGraph& graph() const { return topology->graph(); }
   uint32_t node_of(uint32_t device_index) const { return device_index / devices_per_node; }
-  /// Shortest route by latency, of equals the widest (Dijkstra, Boost.Graph). All nodes are alike, so routes are found
-  /// once per kind of pair (same node, same leaf, across the spine; same rail or not) when the cluster is made.
-  /// Traffic inside a node never leaves through a NIC. A device to itself: its own memory, no latency.
+  /// The links that traffic crosses, in order; see Topology. Traffic inside a node never leaves through a NIC.
+  void route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const { topology->route(from, to, links); }
+  /// What that route is worth. A device to itself: its own memory, no latency.
   Path path(uint32_t from, uint32_t to) const;
 };
 

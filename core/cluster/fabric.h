@@ -36,19 +36,51 @@ constexpr uint32_t kMaxDevicesPerNode = 1024;
 /// switches divide the devices of a node evenly, and one into the other.
 void build_topology(const Fabric&, Cluster&);
 
-/// Routes by kind of pair; see Cluster::path.
-class Topology {
+/// The graph of some of the fabric's nodes (ascending numbers) and of the switches between them. Links come in the
+/// order that FabricTopology numbers them by: what is inside each node, PCIe and NICs of each node, leaf to spine.
+ClusterGraph fabric_graph(const Fabric&, const std::vector<uint32_t>& nodes);
+
+/// Links and routes by arithmetic; the graph is made only for who looks at it.
+///
+/// Routes are the shortest by latency, of equals the widest. Across nodes that is up on the sender's rail and down on
+/// the receiver's; where no spine is on the way, the data change to the receiver's rail inside the sender's node (as
+/// NCCL does it, PXN).
+class FabricTopology final : public Topology {
  public:
-  explicit Topology(const Fabric&);
-  Path path(uint32_t from, uint32_t to) const;
-  const ClusterGraph& graph() const;
+  explicit FabricTopology(const Fabric&);
+  uint32_t num_links() const override { return num_links_; }
+  LinkSpeed link(uint32_t) const override;
+  void route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const override;
+  /// Through no third node.
+  bool route_around(uint32_t from, uint32_t to, std::span<const uint32_t> down,
+                    std::vector<uint32_t>& links) const override;
+  Path path(uint32_t from, uint32_t to) const override;
+  const ClusterGraph& graph() const override;
 
  private:
   enum Scope { kInside, kLeaf, kSpine };
   enum Relation { kSameRail, kSameSwitch, kOther };
-  Relation relation(Scope, uint32_t from, uint32_t to) const;  ///< by index within the node
+  struct Pair {
+    Scope scope;
+    Relation relation;
+    uint32_t node_from, node_to, from, to;  ///< nodes, and devices by their number within the node
+  };
+  Pair pair(uint32_t from, uint32_t to) const;
+  const Link& kind_of(uint32_t link) const;
+
+  // Numbers of links. `down`: 0 away from the device, 1 towards it.
+  uint32_t inside_link(uint32_t node, uint32_t device, uint32_t down) const;
+  uint32_t pcie_link(uint32_t node, uint32_t device, uint32_t down) const;
+  uint32_t nic_link(uint32_t node, uint32_t device, uint32_t rail, uint32_t down) const;  ///< NIC to PCIe switch
+  uint32_t leaf_link(uint32_t node, uint32_t rail, uint32_t down) const;
+  uint32_t spine_link(uint32_t node, uint32_t rail, uint32_t down) const;
+
   Fabric fabric_;
-  uint32_t devices_per_node_, devices_per_nic_, devices_per_switch_, nodes_per_leaf_;
+  uint32_t devices_per_nic_, switches_per_nic_;
+  uint32_t node_links_, network_links_;  ///< of one node
+  uint32_t first_network_link_, first_spine_link_, num_links_;
+  Link inside_, pcie_, nic_, leaf_, spine_;  ///< one of each kind
+  bool switch_mates_by_pcie_ = false, rails_by_spine_ = false;
   Path paths_[3][3];
   mutable std::once_flag graph_made_;
   mutable ClusterGraph graph_;
