@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 
 #include "core/base/errors.h"
 #include "core/timeline/lookup.h"
@@ -18,6 +19,7 @@ class Checker {
     for (uint64_t at = 0; at < timeline_.spans.size(); ++at) check_span(at);
     for (size_t step = 0; step < timeline_.steps.size(); ++step) check_order(step);
     check_counters();
+    for (size_t at = 0; at < timeline_.contention.size(); ++at) check_contention(at);
   }
 
  private:
@@ -129,6 +131,27 @@ class Checker {
                         std::to_string(timeline_.counter_names.size()));
       if (!is_time(sample.time)) fail(field, "expected a time within 26 days, got " + std::to_string(sample.time));
     }
+  }
+
+  void check_contention(size_t at) const {
+    const Contention& record = timeline_.contention[at];
+    const std::string field = "contention[" + std::to_string(at) + "]";
+    if (record.step >= timeline_.steps.size()) fail(field, "step " + std::to_string(record.step) + " does not exist");
+    if (record.span >= timeline_.steps[record.step].num_spans)
+      fail(field, "span " + std::to_string(record.span) + " is not in step " + std::to_string(record.step));
+    if (at > 0) {
+      const Contention& before = timeline_.contention[at - 1];
+      if (std::pair(before.step, before.span) > std::pair(record.step, record.span))
+        fail(field, "out of order, expected the records sorted by step and span");
+    }
+    const auto task = [&] {
+      if (record.rank >= ranks_) return false;
+      const auto& calls = plan_.programs[roles_[record.rank]].calls;
+      return record.call < calls.size() && record.op < plan_.bodies[calls[record.call].body].ops.size();
+    };
+    if (!task()) fail(field, "its other task is not in the plan");
+    if (record.lost < 0 || record.lost > kLatestTime)
+      fail(field, "expected a loss of 0 to 26 days, got " + std::to_string(record.lost) + " ps");
   }
 
   const Timeline& timeline_;

@@ -1,4 +1,4 @@
-// The timeline file, version 1: header, then seven sections at offsets divisible by 64. Little endian.
+// The timeline file, version 1: header, then seven or eight sections at offsets divisible by 64. Little endian.
 //
 //   plan            JSON text of plan_to_json; count = 1
 //   facts           count pairs of texts; a text is u32 length, then that many bytes
@@ -7,6 +7,7 @@
 //   spans           count Span (32 bytes): mapped and viewed where they lie
 //   counter names   count texts
 //   counters        count CounterSample (24 bytes)
+//   contention      count Contention (32 bytes): only where there is any; else the header says seven sections
 #pragma once
 #include <array>
 #include <bit>
@@ -23,9 +24,20 @@ constexpr std::array<char, 8> kTimelineMagic{'P', 'G', 'R', 'A', 'M', 'T', 'L', 
 constexpr uint32_t kTimelineVersion = 1;
 constexpr uint64_t kSectionAlignment = 64;
 
-enum TimelineSection { kPlan, kFacts, kRepresentative, kSteps, kSpans, kCounterNames, kCounters, kSections };
+enum TimelineSection {
+  kPlan,
+  kFacts,
+  kRepresentative,
+  kSteps,
+  kSpans,
+  kCounterNames,
+  kCounters,
+  kContention,
+  kSections
+};
+constexpr uint64_t kFewestSections = kContention;
 constexpr std::array<const char*, kSections> kSectionNames{"plan",  "facts",         "representative", "steps",
-                                                           "spans", "counter names", "counters"};
+                                                           "spans", "counter names", "counters",       "contention"};
 
 struct SectionEntry {
   uint64_t offset = 0, bytes = 0, count = 0;
@@ -38,7 +50,7 @@ struct TimelineHeader {
   uint64_t file_bytes = 0;
   uint64_t num_sections = kSections;
   std::array<SectionEntry, kSections> sections;
-  std::array<uint64_t, 7> reserved{};  ///< zero
+  std::array<uint64_t, 4> reserved{};  ///< zero
 };
 static_assert(sizeof(TimelineHeader) == 256);
 

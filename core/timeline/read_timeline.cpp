@@ -63,6 +63,7 @@ class Reader {
     timeline.spans = view_of<Span>(kSpans);
     timeline.counter_names = read_counter_names();
     timeline.counters = copy_of<CounterSample>(kCounters);
+    timeline.contention = copy_of<Contention>(kContention);
     return timeline;
   }
 
@@ -84,15 +85,16 @@ class Reader {
     if (header_.file_bytes != bytes_.size())
       fail("", std::string(header_.file_bytes > bytes_.size() ? "truncated" : "damaged") + ": the header says " +
                    std::to_string(header_.file_bytes) + " bytes, the file has " + std::to_string(bytes_.size()));
-    if (header_.num_sections != kSections)
-      fail("header",
-           "has " + std::to_string(header_.num_sections) + " sections, expected " + std::to_string(int{kSections}));
+    if (header_.num_sections < kFewestSections || header_.num_sections > kSections)
+      fail("header", "has " + std::to_string(header_.num_sections) + " sections, expected " +
+                         std::to_string(kFewestSections) + " or " + std::to_string(int{kSections}));
+    if (header_.num_sections == kFewestSections) header_.sections[kContention] = {};
     if (header_.source > static_cast<uint32_t>(TimelineSource::measured))
       fail("source", "is " + std::to_string(header_.source) + ", expected 0 (simulated) or 1 (measured)");
   }
 
   void check_sections() const {
-    std::array<int, kSections> order;
+    std::vector<int> order(header_.num_sections);
     std::iota(order.begin(), order.end(), 0);
     std::ranges::sort(order, {}, [&](int at) { return header_.sections[at].offset; });
     uint64_t free_from = sizeof header_;

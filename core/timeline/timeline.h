@@ -41,6 +41,18 @@ struct CounterSample {
 };
 static_assert(sizeof(CounterSample) == 24);
 
+/// A communication span that shared links with another task, and what that cost it. A span may have several, one after
+/// the other.
+struct Contention {
+  uint32_t step = 0;
+  uint32_t span = 0;            ///< index into the step's spans
+  uint32_t rank = 0, call = 0;  ///< the other task ...
+  uint16_t op = 0;
+  uint16_t reserved[3] = {};  ///< zero
+  Picoseconds lost = 0;       ///< how much later the span ended because of it
+};
+static_assert(sizeof(Contention) == 32);
+
 /// One training step: a run of spans (sorted by rank, stream, start) and its wall time.
 struct Step {
   uint64_t first_span = 0, num_spans = 0;
@@ -61,6 +73,7 @@ struct Timeline {
   std::span<const Span> spans;
   std::vector<std::string> counter_names;  ///< "memory" (bytes)
   std::vector<CounterSample> counters;
+  std::vector<Contention> contention;  ///< sorted by step and span; empty where nothing was shared or nothing is known
   std::shared_ptr<const void> storage;
 
   std::span<const Span> of_step(size_t step) const {

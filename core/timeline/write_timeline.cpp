@@ -51,11 +51,16 @@ void write_timeline(const Timeline& timeline, const std::string& path) {
   place(kSpans, as_bytes(timeline.spans), timeline.spans.size());
   place(kCounterNames, names, timeline.counter_names.size());
   place(kCounters, as_bytes(std::span(timeline.counters)), timeline.counters.size());
+  header.num_sections = kFewestSections;
+  if (!timeline.contention.empty()) {
+    header.num_sections = kSections;
+    place(kContention, as_bytes(std::span(timeline.contention)), timeline.contention.size());
+  }
   header.file_bytes = end;
 
   OutputFile file(path);
   file.write(&header, sizeof header);
-  for (int section = 0; section < kSections; ++section) {
+  for (uint64_t section = 0; section < header.num_sections; ++section) {
     static constexpr std::array<char, kSectionAlignment> kPadding{};
     file.write(kPadding.data(), header.sections[section].offset - file.position());
     file.write(contents[section]);

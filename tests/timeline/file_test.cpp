@@ -19,7 +19,7 @@ namespace {
 
 // Where the format puts things: 24 bytes of magic, version, source and sizes, 8 of the number of sections, then
 // {offset, bytes, count} of each section.
-enum { kPlan, kFacts, kRepresentative, kSteps, kSpans, kCounterNames, kCounters };
+enum { kPlan, kFacts, kRepresentative, kSteps, kSpans, kCounterNames, kCounters, kContention };
 constexpr size_t offset_field(int section) {
   return 32 + 24 * static_cast<size_t>(section);
 }
@@ -113,6 +113,47 @@ TEST(TimelineFile, BytesAreTheDocumentedOnes) {
   EXPECT_EQ(bytes, file_of(hand_made_timeline()));  // the same timeline gives the same bytes
 }
 
+Timeline contended_timeline() {
+  Timeline timeline = folded_timeline();
+  timeline.contention = {{0, 5, 2, 0, 0, {}, 1500}, {0, 5, 3, 1, 0, {}, 500}, {0, 13, 1, 0, 1, {}, 2000}};
+  return timeline;
+}
+
+TEST(TimelineFile, ContentionIsAnEighthSectionWhereThereIsAny) {
+  const std::string without = file_of(folded_timeline()), with = file_of(contended_timeline());
+  EXPECT_EQ(get<uint64_t>(without, 24), 7u);
+  EXPECT_EQ(get<uint64_t>(without, offset_field(kContention)), 0u);  // as in files of before
+  EXPECT_EQ(get<uint64_t>(with, 24), 8u);
+  EXPECT_EQ(get<uint64_t>(with, bytes_field(kContention)), 3u * 32);
+  const TemporaryFile file("contended.timeline");
+  write_timeline(contended_timeline(), file.path());
+  const Timeline read = read_timeline(file.path());
+  ASSERT_EQ(read.contention.size(), 3u);
+  EXPECT_EQ(read.contention[1].span, 5u);
+  EXPECT_EQ(read.contention[1].rank, 3u);
+  EXPECT_EQ(read.contention[1].call, 1u);
+  EXPECT_EQ(read.contention[1].lost, 500);
+  write_timeline(folded_timeline(), file.path());
+  EXPECT_TRUE(read_timeline(file.path()).contention.empty());
+}
+
+TEST(TimelineFile, ContentionOutsideThePlanIsRefused) {
+  const std::string good = file_of(contended_timeline());
+  const size_t second = get<uint64_t>(good, offset_field(kContention)) + 32;
+  const auto refused = [&](auto value, size_t field, const std::string& reason) {
+    std::string bytes = good;
+    put(bytes, second + field, value);
+    expect_refused(bytes, reason);
+  };
+  refused(uint32_t{1}, 0, "contention[1]: step 1 does not exist");
+  refused(uint32_t{14}, 4, "contention[1]: span 14 is not in step 0");
+  refused(uint32_t{4}, 4, "contention[1]: out of order");
+  refused(uint32_t{4}, 8, "contention[1]: its other task is not in the plan");
+  refused(uint32_t{3}, 12, "contention[1]: its other task is not in the plan");
+  refused(uint16_t{2}, 16, "contention[1]: its other task is not in the plan");
+  refused(Picoseconds{-1}, 24, "contention[1]: expected a loss of 0 to 26 days, got -1 ps");
+}
+
 TEST(TimelineFile, MappedSpansOutliveTheFile) {
   Timeline read;
   {
@@ -169,7 +210,8 @@ TEST(TimelineFile, HostileSectionsAreRefused) {
     put<uint64_t>(bytes, at, value);
     expect_refused(bytes, reason);
   };
-  refused(24, 8, "8 sections, expected 7");
+  refused(24, 9, "9 sections, expected 7 or 8");
+  refused(24, 6, "6 sections, expected 7 or 8");
   refused(offset_field(kSpans), get<uint64_t>(good, offset_field(kSpans)) + 32, "spans: begins at byte");
   refused(offset_field(kSpans), 0, "spans: begins at byte 0, inside");
   refused(offset_field(kSpans), get<uint64_t>(good, offset_field(kSteps)), "inside what lies before it");
@@ -251,7 +293,7 @@ void use(const Timeline& timeline) {
 }
 
 TEST(TimelineFile, DamagedFilesAreRefusedOrUsable) {
-  const std::string good = file_of(folded_timeline());
+  const std::string good = file_of(contended_timeline());
   const size_t plan_begin = get<uint64_t>(good, offset_field(kPlan)),
                plan_end = get<uint64_t>(good, offset_field(kFacts));
   const TemporaryFile file("fuzz.timeline");
