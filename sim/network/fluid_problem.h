@@ -1,6 +1,7 @@
 // A DAG of computations and messages on hosts and shared links, and its replay.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,12 +40,14 @@ struct FluidProblem {
 };
 
 struct FluidTimes {
-  std::vector<double> start, finish;  ///< seconds, per task; a message's start is before its latency
+  std::vector<double> start, finish;  ///< seconds, per task; a message's start is before its latency; NaN: not reached
   double makespan = 0;
+  size_t num_finished = 0;  ///< all tasks, unless the replay was stopped
   FlowNetwork::Statistics statistics;
 };
 
-FluidTimes replay(const FluidProblem&);
+/// `go_on` is told now and then how many tasks have ended, and stops the replay by false.
+FluidTimes replay(const FluidProblem&, const std::function<bool(size_t num_finished)>& go_on = {});
 
 /// The text format of `pgram fluid`: one record a line, files one after another ("H flops", "L bytes/s seconds",
 /// "R source target link...", "C id host flops predecessor...", "M id source target bytes predecessor..."; '#' begins a

@@ -1,0 +1,159 @@
+// Replays a FluidProblem: tasks start as their predecessors end, messages wait for their latency, and everything that
+// is under way is a flow of one FlowNetwork, hosts being links of their own.
+#include <algorithm>
+#include <limits>
+
+#include "sim/network/date_heap.h"
+#include "sim/network/fluid_problem.h"
+
+namespace pgram::sim {
+
+namespace {
+
+constexpr double kSameDate = 1e-12;  // seconds; events nearer than this are one date
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+class Replay {
+ public:
+  Replay(const FluidProblem& problem, FluidTimes& times)
+      : problem_(problem), times_(times), network_(capacities(problem), kSameDate) {
+    index_successors();
+    index_uses();
+    const size_t num_tasks = problem.tasks.size();
+    times.start.assign(num_tasks, std::numeric_limits<double>::quiet_NaN());
+    times.finish = times.start;
+  }
+
+  void run(const std::function<bool(size_t)>& go_on) {
+    for (uint32_t task = 0; task < problem_.tasks.size(); ++task) {
+      if (problem_.tasks[task].num_predecessors == 0) start(task);
+    }
+    end_ready();
+    constexpr size_t kReportEvery = 1 << 14;
+    for (size_t next_report = kReportEvery; !waiting_.empty() || !network_.idle();) {
+      if (times_.num_finished >= next_report) {
+        next_report += kReportEvery;
+        if (go_on && !go_on(times_.num_finished)) break;
+      }
+      now_ = std::min(waiting_.empty() ? kInfinity : waiting_.first().date, network_.next_end());
+      pass_date();
+    }
+    times_.makespan = now_;
+    times_.statistics = network_.statistics();
+  }
+
+ private:
+  static std::vector<double> capacities(const FluidProblem& problem) {
+    std::vector<double> all;
+    for (const FluidLink& link : problem.links) all.push_back(link.bytes_per_second);
+    all.insert(all.end(), problem.hosts.begin(), problem.hosts.end());
+    return all;
+  }
+
+  void index_successors() {
+    const size_t num_tasks = problem_.tasks.size();
+    first_successor_.assign(num_tasks + 1, 0);
+    for (uint32_t predecessor : problem_.predecessors) ++first_successor_[predecessor + 1];
+    for (size_t task = 0; task < num_tasks; ++task) first_successor_[task + 1] += first_successor_[task];
+    successors_.resize(problem_.predecessors.size());
+    std::vector<uint32_t> next(first_successor_.begin(), first_successor_.end() - 1);
+    for (uint32_t task = 0; task < num_tasks; ++task) {
+      const FluidTask& t = problem_.tasks[task];
+      missing_.push_back(t.num_predecessors);
+      for (uint32_t i = 0; i < t.num_predecessors; ++i) {
+        successors_[next[problem_.predecessors[t.first_predecessor + i]]++] = task;
+      }
+    }
+  }
+
+  void index_uses() {
+    for (uint32_t link : problem_.route_links) uses_.push_back({link, 1});
+    for (size_t host = 0; host < problem_.hosts.size(); ++host) {
+      uses_.push_back({static_cast<uint32_t>(problem_.links.size() + host), 1});
+    }
+    for (const FluidRoute& route : problem_.routes) {
+      double latency = 0;
+      for (uint32_t i = 0; i < route.count; ++i) {
+        latency += problem_.links[problem_.route_links[route.first + i]].latency;
+      }
+      latency_.push_back(latency);
+    }
+  }
+
+  /// Everything that happens at now_, before rates are worked out again.
+  void pass_date() {
+    while (!waiting_.empty() && waiting_.first().date <= now_ + kSameDate) {
+      const uint32_t task = waiting_.first().id;
+      waiting_.pop();
+      begin_work(task);
+    }
+    end_ready();
+    while (!network_.idle() && network_.next_end() <= now_ + kSameDate) {
+      end(network_.finish());
+      end_ready();
+    }
+  }
+
+  void start(uint32_t task) {
+    times_.start[task] = now_;
+    const FluidTask& t = problem_.tasks[task];
+    const double latency = t.is_message ? latency_[t.place] : 0;
+    if (latency > 0) {
+      waiting_.push({now_ + latency, task, 0});
+    } else {
+      begin_work(task);
+    }
+  }
+
+  void begin_work(uint32_t task) {
+    const FluidTask& t = problem_.tasks[task];
+    if (t.work == 0) {
+      ready_to_end_.push_back(task);
+      return;
+    }
+    std::span<const LinkUse> uses(&uses_[problem_.route_links.size() + t.place], 1);
+    if (t.is_message) {
+      const FluidRoute& route = problem_.routes[t.place];
+      uses = {uses_.data() + route.first, route.count};
+    }
+    network_.start(now_, task, t.work, kInfinity, uses);
+  }
+
+  /// Tasks without work, which may start further ones at the same date.
+  void end_ready() {
+    while (!ready_to_end_.empty()) {
+      const uint32_t task = ready_to_end_.back();
+      ready_to_end_.pop_back();
+      end(task);
+    }
+  }
+
+  void end(uint32_t task) {
+    times_.finish[task] = now_;
+    ++times_.num_finished;
+    for (uint32_t i = first_successor_[task]; i < first_successor_[task + 1]; ++i) {
+      if (--missing_[successors_[i]] == 0) start(successors_[i]);
+    }
+  }
+
+  const FluidProblem& problem_;
+  FluidTimes& times_;
+  FlowNetwork network_;
+  double now_ = 0;
+  DateHeap<false> waiting_;  // messages in their latency
+  std::vector<uint32_t> ready_to_end_;
+  std::vector<uint32_t> missing_;  // predecessors that have not ended
+  std::vector<uint32_t> first_successor_, successors_;
+  std::vector<LinkUse> uses_;    // of the routes, then of each host
+  std::vector<double> latency_;  // of each route
+};
+
+}  // namespace
+
+FluidTimes replay(const FluidProblem& problem, const std::function<bool(size_t)>& go_on) {
+  FluidTimes times;
+  Replay(problem, times).run(go_on);
+  return times;
+}
+
+}  // namespace pgram::sim
