@@ -44,6 +44,7 @@ struct Device {
   double attention_efficiency = 0.5;     ///< of peak, with the FLOPs of a causal mask counted (half of the square)
   double memory_efficiency = 0.85;       ///< share of bandwidth an element-wise kernel reaches
   Seconds launch_seconds = 0;            ///< added to every kernel on its stream
+  uint32_t sms = 0;                      ///< streaming multiprocessors of a GPU; 0: not known
   double copy_bytes_per_second = 0;      ///< CPU: memory copies between ranks
   Seconds transfer_latency_seconds = 0;  ///< CPU: one rendezvous
   std::vector<MeasuredKernel> kernels;
@@ -92,6 +93,10 @@ class Topology {
   };
   virtual uint32_t num_links() const = 0;
   virtual LinkSpeed link(uint32_t) const = 0;  ///< graph().links[i] is link i
+  struct LinkEnds {
+    uint32_t from = 0, to = 0;  ///< vertices
+  };
+  virtual LinkEnds ends(uint32_t link) const { return {graph().links[link].from, graph().links[link].to}; }
   /// Replaces `links` by the links in order; none from a device to itself.
   virtual void route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const = 0;
   /// The same without the links that are down (ascending); false where there is no way.

@@ -71,6 +71,7 @@ Device read_device(const std::string& path) {
   device.attention_efficiency = fields.number("attention_efficiency", 1e-3, 1);
   device.memory_efficiency = fields.number("memory_efficiency", 1e-3, 1);
   device.launch_seconds = fields.number("launch_us", 0, 1e6, -6);
+  device.sms = static_cast<uint32_t>(fields.integer_or("sms", 1, 4096, 0));
   if (device.is_cpu) {
     device.copy_bytes_per_second = fields.number("copy_gb_per_s", 1e-3, 1e6, 9);
     device.transfer_latency_seconds = fields.number("transfer_latency_us", 0, 1e6, -6);
@@ -137,6 +138,7 @@ static std::string to_yaml(const Device& device) {
   line("attention_efficiency", format_number(device.attention_efficiency));
   line("memory_efficiency", format_number(device.memory_efficiency));
   line("launch_us", format_number(device.launch_seconds, -6));
+  if (device.sms) line("sms", std::to_string(device.sms));
   if (device.is_cpu) {
     line("copy_gb_per_s", format_number(device.copy_bytes_per_second, 9));
     line("transfer_latency_us", format_number(device.transfer_latency_seconds, -6));

@@ -1,0 +1,51 @@
+// What a collective costs: NCCL's own model of its algorithms and protocols, and what it would choose; closed forms over
+// the links where the cluster is not one that NCCL knows.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/base/units.h"
+#include "core/cluster/cluster.h"
+
+namespace pgram {
+
+enum class Collective : uint8_t { all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, send_recv };
+enum class Algorithm : uint8_t { ring, tree, halving_doubling, direct, nvls, nvls_tree, hierarchical, pat };
+enum class Protocol : uint8_t { ll, ll128, simple };
+const char* name_of(Collective);
+const char* name_of(Algorithm);
+const char* name_of(Protocol);
+/// InputError with the names there are.
+Collective parse_collective(const std::string&);
+Algorithm parse_algorithm(const std::string&);
+Protocol parse_protocol(const std::string&);
+
+/// What the user insists on; what is left out is chosen as NCCL chooses.
+struct CollectiveOptions {
+  std::optional<Algorithm> algorithm;
+  std::optional<Protocol> protocol;
+};
+
+struct CollectiveCost {
+  Algorithm algorithm = Algorithm::ring;
+  Protocol protocol = Protocol::simple;
+  uint32_t channels = 1;        ///< thread blocks, and so SMs, that it takes of every device
+  Seconds latency = 0;          ///< whatever the size
+  double bytes_per_second = 0;  ///< nccl-tests' algbw once the latency has passed; infinity where nothing moves
+  Seconds time(Bytes bytes) const { return latency + static_cast<double>(bytes) / bytes_per_second; }
+};
+
+/// Alone on its links, of `bytes` as nccl-tests counts them (all-gather, reduce-scatter, all-to-all: all ranks
+/// together). `group`: devices, each once. nullopt where this algorithm or protocol cannot do that.
+std::optional<CollectiveCost> collective_cost(Collective, Algorithm, Protocol, Bytes, std::span<const uint32_t> group,
+                                              const Cluster&);
+/// The fastest by that model of what `options` leaves open, of what NCCL would enable. InputError where nothing is left.
+CollectiveCost choose_collective(Collective, Bytes, std::span<const uint32_t> group, const Cluster&,
+                                 const CollectiveOptions& = {});
+
+/// nccl-tests' busbw over algbw: 2(n-1)/n, (n-1)/n or 1.
+double bus_factor(Collective, uint32_t ranks);
+
+}  // namespace pgram
