@@ -53,6 +53,7 @@ Cluster make_cluster(const std::string& name, const ClusterFile& file) {
   Cluster cluster;
   cluster.name = name;
   cluster.device = file.device;
+  cluster.nccl = file.nccl;
   build_topology(file.fabric, cluster);
   return cluster;
 }

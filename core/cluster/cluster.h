@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/units.h"
+#include "core/cluster/collective_profile.h"
 
 namespace pgram {
 
@@ -118,6 +120,7 @@ struct Cluster {
   uint32_t shared_cores = 0;
   uint32_t cores_per_device = 0;  ///< CPU threads of one device (0 for a GPU)
   std::shared_ptr<const Topology> topology;
+  std::optional<CollectiveProfile> nccl;  ///< what NCCL knows of its nodes
 
   const ClusterGraph& graph() const { return topology->graph(); }
   uint32_t node_of(uint32_t device_index) const { return device_index / devices_per_node; }

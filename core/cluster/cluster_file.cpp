@@ -57,6 +57,7 @@ static void read_node(YamlFields& fields, const std::string& devices_key, Cluste
   if (fabric.devices_per_node > 1 || fields.has("inside")) fabric.inside = read_wire(fields.fields("inside"));
   if (fields.has("between")) fabric.between = read_wire(fields.fields("between"));
   fabric.nics = static_cast<uint32_t>(fields.integer_or("nics", 1, kMaxDevicesPerNode, fabric.devices_per_node));
+  if (fields.has("nccl")) cluster.nccl = read_collective_profile(fields.fields("nccl"), fabric.devices_per_node);
   // Without a word about PCIe it never limits.
   fabric.pcie = {"pcie", fabric.between.bytes_per_second, 0};
   if (fields.has("pcie")) read_pcie(fields.fields("pcie"), fabric);

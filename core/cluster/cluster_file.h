@@ -1,5 +1,6 @@
 // Cluster and node files.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "core/cluster/fabric.h"
@@ -10,6 +11,7 @@ struct ClusterFile {
   std::string name, description;
   Device device;
   Fabric fabric;
+  std::optional<CollectiveProfile> nccl;
 };
 
 /// A cluster file names a node of the library ("node: dgx-h100") or says the same itself (device, devices_per_node,

@@ -33,8 +33,7 @@ static ChannelSearch read_search(YamlFields fields, bool same_channels) {
   search.ring = read_channels(fields.fields("ring"));
   search.tree = read_channels(fields.fields("tree"));
   if (fields.has("nvls")) search.nvls = read_channels(fields.fields("nvls"));
-  if (fields.has("tree_pattern"))
-    search.tree_by_one_device = choice(fields, "tree_pattern", {"balanced", "tree"}) == 1;
+  if (fields.has("tree_pattern")) search.tree_by_one_device = choice(fields, "tree_pattern", {"balanced", "tree"}) == 1;
   search.same_channels = same_channels;
   fields.refuse_unknown();
   return search;

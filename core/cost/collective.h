@@ -1,5 +1,5 @@
-// What a collective costs: NCCL's own model of its algorithms and protocols, and what it would choose; closed forms over
-// the links where the cluster is not one that NCCL knows.
+// What a collective costs: NCCL's own model of its algorithms and protocols, and what it would choose; closed forms
+// over the links where the cluster is not one that NCCL knows.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -37,11 +37,18 @@ struct CollectiveCost {
   Seconds time(Bytes bytes) const { return latency + static_cast<double>(bytes) / bytes_per_second; }
 };
 
-/// Alone on its links, of `bytes` as nccl-tests counts them (all-gather, reduce-scatter, all-to-all: all ranks
-/// together). `group`: devices, each once. nullopt where this algorithm or protocol cannot do that.
+/// Alone on its links, of `bytes` as nccl-tests counts them (all-gather, reduce-scatter: the parts of all ranks
+/// together; all-to-all: what one rank holds for all). `group`: devices, each once. nullopt where this algorithm or
+/// protocol cannot do that.
+/// - Where the cluster has a profile for NCCL (Cluster::nccl): NCCL's own ring, tree, nvls, nvls_tree and pat by
+///   core/cost/nccl.h; send_recv and all_to_all over the links plus the start of NCCL's kernel.
+/// - Everything else over the links alone, protocol simple: core/cost/closed_forms.h.
 std::optional<CollectiveCost> collective_cost(Collective, Algorithm, Protocol, Bytes, std::span<const uint32_t> group,
                                               const Cluster&);
-/// The fastest by that model of what `options` leaves open, of what NCCL would enable. InputError where nothing is left.
+/// The fastest by that model of what `options` leaves open, of what NCCL would enable; what no one but the user asks
+/// for (halving_doubling, direct, hierarchical, and trees that NCCL lacks) is taken only by name. NCCL chooses without
+/// a look at the fabric between the nodes: a narrow one makes its choice slower, not another. InputError where nothing
+/// is left.
 CollectiveCost choose_collective(Collective, Bytes, std::span<const uint32_t> group, const Cluster&,
                                  const CollectiveOptions& = {});
 
