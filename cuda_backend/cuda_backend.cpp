@@ -18,7 +18,7 @@ ProcessesOptions waiting(const CudaOptions& options) {
   ProcessesOptions waiting;
   waiting.start_timeout = options.start_timeout;
   // The others may be in the middle of a task until its time is up.
-  waiting.wait_timeout = 2 * options.task_timeout + kAbortSeconds;
+  waiting.wait_timeout = 2 * options.task_timeout + options.abort_timeout;
   return waiting;
 }
 

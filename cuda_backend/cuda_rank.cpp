@@ -12,6 +12,7 @@ namespace {
 constexpr uint64_t kBounceBytes = uint64_t{1} << 20;
 constexpr uint64_t kAlignment = 256;  ///< as cudaMalloc's own
 constexpr std::chrono::microseconds kShortestPause{10}, kLongestPause{200};
+constexpr double kGraceSeconds = 1;  ///< communication ends its own waiting with a message that says more
 
 constexpr uint64_t rounded_up(uint64_t bytes) {
   return (std::max<uint64_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
@@ -175,44 +176,62 @@ const int32_t* CudaRank::stage_tokens(const Launch& launch) {
   return slot.tokens;
 }
 
+/// Any call that puts something on a stream waits while the device's queue is full.
+class CudaRank::Issuing {
+ public:
+  /// An event belongs to the task that was launched last.
+  explicit Issuing(CudaRank& rank, bool communicates = false) : rank_(rank) {
+    rank_.communicating_ = communicates;
+    rank_.issuing_since_ = rank_.run_.now();
+    rank_.issuing_ = rank_.last_launched_;
+  }
+  ~Issuing() { rank_.issuing_ = nullptr; }
+  Issuing(const Issuing&) = delete;
+  Issuing& operator=(const Issuing&) = delete;
+
+ private:
+  CudaRank& rank_;
+};
+
 void CudaRank::launch(const Launch& launch) {
-  if (run_.aborted()) throw RunError(run_.reason());
+  if (run_.aborted()) {
+    abort();  // from this thread, which may have a group open
+    throw RunError(run_.reason());
+  }
   const TimedTask& task = tasks_.tasks.at(tasks_.index(launch.task));
   const StreamState& state = streams_[static_cast<int>(task.stream)];
   const ProfilerRange range(task.range);
+  last_launched_ = &task;
+  const Issuing issuing(*this, is_communication(launch.op->kernel));
   try {
     use_device(device_);
     recorder_->before(task, state.stream.get());
     if (is_communication(launch.op->kernel)) {
       if (!communication_) throw RunError("the plan has one rank; there is nobody to communicate with");
       communication_->issue(launch, state.stream.get());
-    } else if (launch.op->kernel != Kernel::opaque) {
-      issuing_since_ = run_.now();
-      issuing_ = &task;
-      if (launch.op->kernel == Kernel::input) {
-        Launch staged = launch;
-        staged.host_tokens = stage_tokens(launch);
-        dispatch(staged, state.context, state.stream.get());
-      } else {
-        dispatch(launch, state.context, state.stream.get());
-      }
-      issuing_ = nullptr;
+    } else if (launch.op->kernel == Kernel::input) {
+      Launch staged = launch;
+      staged.host_tokens = stage_tokens(launch);
+      dispatch(staged, state.context, state.stream.get());
+    } else {
+      dispatch(launch, state.context, state.stream.get());
     }
     recorder_->after(task, state.stream.get());
   } catch (const RunError& error) {
-    issuing_ = nullptr;
     throw RunError(task.text() + ": " + error.what());
   }
 }
 
 std::string CudaRank::stuck_launch() const {
   const TimedTask* task = issuing_;
-  if (task == nullptr || to_seconds(run_.now() - issuing_since_) <= run_.options.task_timeout) return {};
+  const double limit = run_.options.task_timeout + (communicating_ ? kGraceSeconds : 0);
+  if (task == nullptr || to_seconds(run_.now() - issuing_since_) <= limit) return {};
   return task->text() + " could not be issued within " + seconds_text(run_.options.task_timeout) +
          ": the device's queue is full and nothing moves";
 }
 
 void CudaRank::record(uint16_t event, Stream on) {
+  const Issuing issuing(*this);
   try {
     use_device(device_);
     PGRAM_CHECK(cudaEventRecord(events_.at(event).get(), stream(on)));
@@ -222,6 +241,7 @@ void CudaRank::record(uint16_t event, Stream on) {
 }
 
 void CudaRank::wait(uint16_t event, Stream on) {
+  const Issuing issuing(*this);
   try {
     use_device(device_);
     PGRAM_CHECK(cudaStreamWaitEvent(stream(on), events_.at(event).get(), 0));

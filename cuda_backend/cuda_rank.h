@@ -86,8 +86,12 @@ class CudaRank : public RankDevice {
   std::map<uint16_t, std::array<TokenSlot, 2>> token_slots_;  ///< by micro-batch and parity of the step
   std::vector<DeviceMemory> arenas_;
   std::string device_error_;  ///< the device works no more
+  /// For stuck_launch(): marks what the issuing thread is in.
+  class Issuing;
+  const TimedTask* last_launched_ = nullptr;
   std::atomic<const TimedTask*> issuing_{nullptr};
   std::atomic<Picoseconds> issuing_since_{0};
+  std::atomic<bool> communicating_{false};
 };
 
 }  // namespace pgram

@@ -26,7 +26,7 @@ std::chrono::steady_clock::time_point start_of_process_0(Processes& processes) {
 std::unique_ptr<Connections> make_connections(const Plan& plan, const CudaOptions& options, Processes& processes) {
   if (plan.mesh.ranks() == 1) return nullptr;
   if (options.share_gpu) return shared_gpu_connections(plan, options.task_timeout);
-  return nccl_connections(plan, processes, {options.start_timeout, options.task_timeout});
+  return nccl_connections(plan, processes, {options.start_timeout, options.task_timeout, options.abort_timeout});
 }
 
 }  // namespace
@@ -80,12 +80,11 @@ void CudaRun::abort(const std::string& reason) noexcept {
 }
 
 std::string CudaRun::reason() const {
-  std::lock_guard lock(mutex_);
-  return reason_;
+  return aborted() ? reason_ : "";
 }
 
 bool CudaRun::abort_deadline_passed() const {
-  return aborted() && to_seconds(now() - aborted_at_) > kAbortSeconds;
+  return aborted() && to_seconds(now() - aborted_at_) > options.abort_timeout;
 }
 
 void CudaRun::enter(CudaRank& rank) {

@@ -22,9 +22,6 @@ namespace pgram {
 
 class CudaRank;
 
-/// Seconds after an abort in which streams must have become idle; then they are left alone for ever.
-constexpr double kAbortSeconds = 10;
-
 class CudaRun {
  public:
   /// InputError for what the interpreter cannot run. Called by all processes.
@@ -68,7 +65,7 @@ class CudaRun {
   std::atomic<Picoseconds> aborted_at_{0};
   std::atomic<bool> teardown_hangs_{false};
   mutable std::mutex mutex_;
-  std::string reason_;
+  std::string reason_;  ///< written once, before aborted_
   std::set<CudaRank*> ranks_;
   std::map<uint32_t, std::vector<Span>> spans_;
   Picoseconds uncertainty_ = 0;

@@ -20,8 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Duration = std::chrono::duration<double>;
 
-constexpr Duration kEndSeconds{10};        ///< in which communicators must be aborted, or destroyed
-constexpr Duration kLastSeconds{0.5};      ///< for one more rank when that time is over
+constexpr Duration kLastSeconds{0.5};      ///< for one more rank when the time for aborting is over
 constexpr Duration kWhoWasLostSeconds{3};  ///< NCCL knows of a broken connection, the store knows whose it was
 constexpr auto kShortestPause = std::chrono::microseconds(20), kLongestPause = std::chrono::microseconds(1000);
 
@@ -69,11 +68,11 @@ bool end_all(const std::vector<std::vector<ncclComm_t>>& lists, int device, nccl
   return state->changed.wait_until(lock, deadline, [&] { return state->left == 0; });
 }
 
-/// Communicators that do not block are finalized in the background; destroying them then is local.
+/// Communicators that do not block are finalized in the background; destroying them then is local. It has the time of
+/// the thread that it is called by: nobody waits for it for longer.
 ncclResult_t finish(ncclComm_t comm) {
   ncclResult_t status = ncclCommFinalize(comm);
-  const Clock::time_point begin = Clock::now();
-  while (status == ncclInProgress && Clock::now() - begin < kEndSeconds) {
+  while (status == ncclInProgress) {
     std::this_thread::sleep_for(kLongestPause);
     if (ncclCommGetAsyncError(comm, &status) != ncclSuccess) break;
   }
@@ -100,11 +99,14 @@ struct World {
   std::vector<OwnedComms> finished;  ///< of ranks that need theirs no more
   Clock::time_point abort_deadline{};
 
+  Clock::duration end_time() const {
+    return std::chrono::duration_cast<Clock::duration>(Duration(options.abort_timeout));
+  }
   /// The ranks that are aborted one after the other share the time.
   Clock::time_point deadline_of_abort() {
     std::lock_guard lock(mutex);
     if (abort_deadline == Clock::time_point{}) {
-      abort_deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(kEndSeconds);
+      abort_deadline = Clock::now() + end_time();
     }
     return std::max(abort_deadline, Clock::now() + std::chrono::duration_cast<Clock::duration>(kLastSeconds));
   }
@@ -113,7 +115,7 @@ struct World {
 /// Destroying a communicator may wait for its other ranks in this process, so all ranks do it at once, each in the same
 /// order.
 World::~World() {
-  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(kEndSeconds);
+  const auto deadline = Clock::now() + end_time();
   std::vector<std::thread> threads;
   std::atomic<bool> late{false};
   for (const OwnedComms& owned : finished) {
@@ -150,8 +152,9 @@ class NcclCommunication : public Communication {
   int device_ = 0;
   std::timed_mutex mutex_;  ///< held during every call of NCCL, so that nothing is aborted within
   std::atomic<bool> aborting_{false};
+  std::atomic<bool> aborted_{false};  ///< communicators are gone
   // Under mutex_:
-  ncclComm_t all_ = nullptr;       ///< of all ranks; null when aborted
+  ncclComm_t all_ = nullptr;       ///< of all ranks
   std::vector<ncclComm_t> comms_;  ///< by NcclGroups' index; null where this rank is no member
   bool in_group_ = false;
   std::thread::id group_thread_;
@@ -194,7 +197,7 @@ void NcclCommunication::connect() {
 }
 
 NcclCommunication::~NcclCommunication() {
-  if (all_ == nullptr) return;
+  if (all_ == nullptr || aborted_) return;
   OwnedComms owned{device_, {}};
   for (ncclComm_t comm : comms_) {
     if (comm != nullptr) owned.comms.push_back(comm);
@@ -349,22 +352,22 @@ void NcclCommunication::abort() noexcept try {
   const Clock::time_point deadline = world_->deadline_of_abort();
   std::vector<std::vector<ncclComm_t>> comms;
   {
-    std::unique_lock lock(mutex_, deadline);
+    // A launch that waits for room in a full queue holds the mutex, or its group, until this has made room: then NCCL's
+    // wish that no thread be inside one of its calls cannot be met.
+    const Clock::time_point polite = Clock::now() + (deadline - Clock::now()) / 4;
+    std::unique_lock lock(mutex_, polite);
     // The issuing thread closes its group with the next call that it makes.
-    while (lock && in_group_ && group_thread_ != std::this_thread::get_id() && Clock::now() < deadline) {
+    while (lock && in_group_ && group_thread_ != std::this_thread::get_id()) {
       lock.unlock();
       std::this_thread::sleep_for(kLongestPause);
-      if (!lock.try_lock_until(deadline)) break;
+      if (Clock::now() > polite || !lock.try_lock_until(polite)) break;
     }
-    if (!lock) {
-      hangs = true;
-      return;
-    }
-    drop_group();
-    for (ncclComm_t comm : std::exchange(comms_, std::vector<ncclComm_t>(comms_.size()))) {
+    if (lock) drop_group();
+    if (aborted_.exchange(true)) return;
+    for (ncclComm_t comm : comms_) {
       if (comm != nullptr) comms.push_back({comm});
     }
-    if (all_ != nullptr) comms.push_back({std::exchange(all_, nullptr)});
+    if (all_ != nullptr) comms.push_back({all_});
   }
   if (!end_all(comms, device_, ncclCommAbort, deadline)) hangs = true;
 } catch (...) {  // no thread or no memory for aborting

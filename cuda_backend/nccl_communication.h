@@ -13,6 +13,7 @@ class Processes;
 struct NcclOptions {
   double start_timeout = 120;  ///< seconds until all communicators are there
   double task_timeout = 120;   ///< seconds that issuing one task may take: its first use connects the members
+  double abort_timeout = 10;   ///< seconds in which all communicators must be aborted, or destroyed
 };
 
 /// "2.28.9" of the library that is loaded.

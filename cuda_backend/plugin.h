@@ -18,6 +18,7 @@ struct CudaOptions {
   bool share_gpu = false;       ///< all ranks on device 0, with own copy and reduce collectives in place of NCCL
   double task_timeout = 120;    ///< seconds that a task may take before the run is aborted, naming it
   double start_timeout = 120;   ///< seconds that ranks wait for each other at the start
+  double abort_timeout = 10;    ///< seconds in which an aborted run's streams and communicators must end, or are left
   std::vector<int> devices;     ///< CUDA ordinals of this process's ranks; empty: rank's place among them, 0, 1, ...
 };
 
@@ -42,7 +43,7 @@ struct CudaCalibrateOptions {
 };
 
 /// Raised with every change of this file or of what it includes: the library and the program are built together.
-constexpr uint32_t kCudaApiVersion = 1;
+constexpr uint32_t kCudaApiVersion = 2;
 
 struct CudaApi {
   uint32_t version = kCudaApiVersion;

@@ -2,6 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+#include <tuple>
 
 #include "tests/cuda_backend/faults.h"
 
@@ -17,20 +23,25 @@ std::string failure_of(const Plan& plan, const CudaOptions& options) {
   return "";
 }
 
-/// Role 1 never receives what role 0 sends, it writes zeros instead: the send is named once its time is up.
+/// Tasks of this kind write zeros instead, so that their partners wait for ever.
+Plan silenced(Plan plan, Kernel kernel) {
+  int changed = 0;
+  for (Body& body : plan.bodies) {
+    for (Op& op : body.ops) {
+      if (op.kernel != kernel) continue;
+      op.kernel = Kernel::zero;
+      ++changed;
+    }
+  }
+  EXPECT_GT(changed, 0);
+  return plan;
+}
+
+/// Role 1 never receives what role 0 sends: the send is named once its time is up.
 TEST(CudaFailure, ATaskThatDoesNotEndIsNamed) {
   if (on_real_gpu()) GTEST_SKIP() << "NCCL may buffer a small send";
   const emulation::Live before = stand_in().live();
-  Plan plan = tiny_plan(tiny_llama(), "pp2");
-  int silenced = 0;
-  for (Body& body : plan.bodies) {
-    for (Op& op : body.ops) {
-      if (op.kernel != Kernel::recv) continue;
-      op.kernel = Kernel::zero;
-      ++silenced;
-    }
-  }
-  ASSERT_GT(silenced, 0);
+  const Plan plan = silenced(tiny_plan(tiny_llama(), "pp2"), Kernel::recv);
   CudaOptions options = tiny_cuda();
   options.task_timeout = 1;
   const auto start = std::chrono::steady_clock::now();
@@ -41,6 +52,161 @@ TEST(CudaFailure, ATaskThatDoesNotEndIsNamed) {
   EXPECT_LT(seconds, 10);
   stand_in().take_reports();  // it sees the deadlock too
   EXPECT_TRUE(stand_in().live() == before);
+}
+
+/// Streams that hold few operations and whose partners never come: the host is held in the call that finds one full, be
+/// it of a kernel, of an event or of NCCL, and the watcher says so.
+class FullQueue : public ::testing::TestWithParam<std::tuple<Kernel, int>> {};
+INSTANTIATE_TEST_SUITE_P(CudaFailure, FullQueue,
+                         ::testing::Combine(::testing::Values(Kernel::send, Kernel::recv), ::testing::Range(5, 9)),
+                         [](const auto& info) {
+                           return "No" + std::string(name_of(std::get<0>(info.param))) + "Queue" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
+
+TEST_P(FullQueue, IsNoticed) {
+  if (on_real_gpu()) GTEST_SKIP() << "makes the stand-in's queues short";
+  const auto [kernel, operations] = GetParam();
+  const emulation::Live before = stand_in().live();
+  const Plan plan = silenced(tiny_plan(tiny_llama(), "pp2"), kernel);
+  CudaOptions options = tiny_cuda();
+  options.task_timeout = 0.3;
+  options.abort_timeout = 2;
+  stand_in().set_queue(static_cast<uint64_t>(operations));
+  const auto start = std::chrono::steady_clock::now();
+  const std::string message = failure_of(plan, options);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  stand_in().set_queue(0);
+  EXPECT_EQ(message.find("rank "), 0u) << message;
+  EXPECT_NE(message.find(" could not be issued within 0.3 s: the device's queue is full"), std::string::npos)
+      << message;
+  EXPECT_LT(seconds, 5);
+  stand_in().take_reports();
+  EXPECT_TRUE(stand_in().live() == before);
+}
+
+/// Rank 0 is between the two halves of an exchange when rank 1 fails: it is not waited for until the time for aborting
+/// is over, for it closes its group and is aborted.
+class HeldInGroup : public RankDevice {
+ public:
+  struct Meeting {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool in_group = false;
+  };
+  HeldInGroup(std::unique_ptr<RankDevice> device, uint32_t rank, Meeting& meeting)
+      : device_(std::move(device)), rank_(rank), meeting_(meeting) {}
+
+  std::byte* allocate(uint64_t bytes) override { return device_->allocate(bytes); }
+  void copy_to_device(std::byte* device, const void* host, uint64_t bytes) override {
+    device_->copy_to_device(device, host, bytes);
+  }
+  void copy_to_host(void* host, const std::byte* device, uint64_t bytes) override {
+    device_->copy_to_host(host, device, bytes);
+  }
+  void launch(const Launch& launch) override {
+    if (rank_ == 1) {
+      std::unique_lock lock(meeting_.mutex);
+      meeting_.changed.wait_for(lock, std::chrono::seconds(5), [this] { return meeting_.in_group; });
+      throw RunError("planned");
+    }
+    device_->launch(launch);
+    if (!is_communication(launch.op->kernel) || launch.group_end) return;
+    {
+      std::lock_guard lock(meeting_.mutex);
+      meeting_.in_group = true;
+    }
+    meeting_.changed.notify_all();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  void record(uint16_t event, Stream stream) override { device_->record(event, stream); }
+  void wait(uint16_t event, Stream stream) override { device_->wait(event, stream); }
+  void synchronize() override { device_->synchronize(); }
+  std::vector<Span> take_spans() override { return device_->take_spans(); }
+
+ private:
+  std::unique_ptr<RankDevice> device_;
+  const uint32_t rank_;
+  Meeting& meeting_;
+};
+
+class HoldingBackend : public Backend {
+ public:
+  HoldingBackend(const Plan& plan, const CudaOptions& options) : backend_(plan, options) {}
+  std::string name() const override { return backend_.name(); }
+  std::vector<uint32_t> local_ranks() const override { return backend_.local_ranks(); }
+  std::unique_ptr<RankDevice> open(uint32_t rank) override {
+    return std::make_unique<HeldInGroup>(backend_.open(rank), rank, meeting_);
+  }
+  Picoseconds now() const override { return backend_.now(); }
+  void abort(const std::string& reason) override { backend_.abort(reason); }
+  bool a_group_was_open() const { return meeting_.in_group; }
+
+ private:
+  HeldInGroup::Meeting meeting_;
+  CudaBackend backend_;
+};
+
+TEST(CudaFailure, AnAbortMeetsARankWithinAGroup) {
+  if (on_real_gpu()) GTEST_SKIP() << "needs two GPUs";
+  const emulation::Live before = stand_in().live();
+  const Plan plan = tiny_plan(tiny_llama(), "pp2.paired");
+  const auto start = std::chrono::steady_clock::now();
+  {
+    HoldingBackend backend(plan, tiny_cuda());
+    try {
+      run(plan, backend, tiny_options(1));
+      ADD_FAILURE() << "rank 1 did not fail";
+    } catch (const RunError& error) {
+      EXPECT_STREQ(error.what(), "planned");
+    }
+    EXPECT_TRUE(backend.a_group_was_open());
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_LT(seconds, 1.5);  // a quarter of the 10 s for aborting is what it takes when nobody closes the group
+  stand_in().take_reports();
+  EXPECT_TRUE(stand_in().live() == before);
+}
+
+/// A run whose aborts come to nothing, in a process of its own: it says what failed and leaves, without CUDA's tearing
+/// down (here: what was registered for the exit before it), which would wait for the streams for ever.
+class AbortsInVain : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (on_real_gpu()) GTEST_SKIP() << "plans the stand-in's failures";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
+  [[noreturn]] static void fail_and_leave() {
+    std::atexit([] { std::fprintf(stderr, "torn down\n"); });
+    const Plan plan = silenced(tiny_plan(tiny_llama(), "pp2"), Kernel::recv);
+    CudaOptions options = tiny_cuda();
+    options.task_timeout = options.abort_timeout = 0.5;
+    const auto start = std::chrono::steady_clock::now();
+    const std::string message = failure_of(plan, options);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    std::fprintf(stderr, "%s, %s\n", message.c_str(), seconds < 5 ? "in time" : "late");
+    std::exit(1);
+  }
+  static constexpr const char* kMessage = "^rank 0 [^\n]*:send did not end within 0.5 s, in time\n$";
+  static constexpr uint64_t kMost = 100;  ///< more communicators than there are
+};
+
+TEST_F(AbortsInVain, FailingOnesLeaveTheStreamsAlone) {
+  EXPECT_EXIT(
+      {
+        for (uint64_t i = 1; i <= kMost; ++i) stand_in().fail_call("ncclCommAbort", i, ncclInternalError);
+        fail_and_leave();
+      },
+      ::testing::ExitedWithCode(1), kMessage);
+}
+
+TEST_F(AbortsInVain, OnesThatDoNotReturnPassTheDeadline) {
+  EXPECT_EXIT(
+      {
+        for (uint64_t i = 1; i <= kMost; ++i) stand_in().stall_call("ncclCommAbort", i, 600);
+        fail_and_leave();
+      },
+      ::testing::ExitedWithCode(1), kMessage);
 }
 
 /// One call of each kind, in the middle of the run; `./dev bench faults` has the first and the last as well.

@@ -22,6 +22,7 @@ class CudaRefusal : public ::testing::Test {
     EXPECT_EQ(stand_in().calls("cudaMalloc"), 0u);
     stand_in().set_devices(8);
     stand_in().set_memory(uint64_t{1} << 30);
+    stand_in().set_capability(9, 0);
   }
 
   static std::string refusal(const Plan& plan, const CudaOptions& options = tiny_cuda()) {
@@ -77,6 +78,27 @@ TEST_F(CudaRefusal, RanksThatDoNotFitOneSharedGpu) {
   CudaOptions options = tiny_cuda();
   options.share_gpu = true;
   EXPECT_NE(refusal(plan, options).find("needed by ranks 0 to 3 together"), std::string::npos);
+}
+
+TEST_F(CudaRefusal, DevicesThatAreTooOld) {
+  stand_in().set_capability(7, 5);
+  EXPECT_EQ(refusal(tiny_plan(tiny_llama(), "tp2")),
+            "devices: GPU 0 (Stand-in GPU) has compute capability 7.5, expected 8.0 or later");
+  stand_in().set_capability(8, 0);
+  EXPECT_EQ(refusal(tiny_plan(tiny_llama(), "tp2")), "");
+}
+
+TEST_F(CudaRefusal, OperationsThatItLacks) {
+  Plan plan = tiny_plan(tiny_llama(), "tp1");
+  Body& body = plan.bodies[0];
+  body.ops.back().kernel = Kernel::opaque;
+  EXPECT_EQ(refusal(plan), "plan: the CUDA backend cannot run it: " + body.name + "." +
+                               std::to_string(body.ops.size() - 1) + ":opaque has no data, only a duration");
+  Model wide = tiny_llama();
+  wide.heads = wide.kv_heads = 1, wide.head_dim = 264;
+  const std::string text = refusal(tiny_plan(wide, "tp1"));
+  EXPECT_EQ(text.find("plan: the CUDA backend cannot run it: "), 0u) << text;
+  EXPECT_NE(text.find(" has heads of 264, the CUDA backend's are at most 256"), std::string::npos) << text;
 }
 
 TEST_F(CudaRefusal, SixteenBitPlans) {

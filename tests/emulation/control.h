@@ -47,6 +47,10 @@ struct Control {
   void (*reset)();
   void (*set_devices)(int count);
   void (*set_memory)(uint64_t bytes_per_device);
+  void (*set_capability)(int major, int minor);  ///< compute capability of the devices (default 9.0)
+  /// Operations that a stream holds; a call that puts one more on it waits until there is room, as CUDA's do after some
+  /// thousand. 0: as many as come (default).
+  void (*set_queue)(uint64_t operations);
   /// Misuse found so far, one line each: "out of bounds: kernel ... writes 4 bytes behind ...". Forgets it.
   std::vector<std::string> (*take_reports)();
   /// Calls of one kind so far ("cudaEventRecord", "cublasSgemm", "ncclAllReduce"), of all threads.
@@ -54,6 +58,8 @@ struct Control {
   std::vector<std::string> (*called)();  ///< kinds of calls made so far
   /// The nth call of this kind from now on (1 = the next) returns `code` of its own status type and does nothing.
   void (*fail_call)(const char* name, uint64_t nth, int code);
+  /// The nth call of this kind from now on begins only after so long.
+  void (*stall_call)(const char* name, uint64_t nth, double seconds);
   Live (*live)();
   /// Virtual clock: empty switches it off.
   void (*set_cost_model)(CostModel);

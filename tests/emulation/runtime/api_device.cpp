@@ -16,7 +16,7 @@ using namespace pgram::emulation;
 namespace {
 
 // What the stand-in says it is: sizes of an H100, which our launchers may ask for.
-constexpr int kMajor = 9, kMinor = 0, kMultiprocessors = 132, kThreadsPerMultiprocessor = 2048;
+constexpr int kMultiprocessors = 132, kThreadsPerMultiprocessor = 2048;
 
 cudaDeviceProp properties_of(int device) {
   cudaDeviceProp p{};
@@ -36,8 +36,8 @@ cudaDeviceProp properties_of(int device) {
   p.maxGridSize[0] = 0x7fffffff;
   p.maxGridSize[1] = p.maxGridSize[2] = 65535;
   p.totalConstMem = 64 << 10;
-  p.major = kMajor;
-  p.minor = kMinor;
+  p.major = capability().major;
+  p.minor = capability().minor;
   p.textureAlignment = 512;
   p.multiProcessorCount = kMultiprocessors;
   p.maxThreadsPerMultiProcessor = kThreadsPerMultiprocessor;

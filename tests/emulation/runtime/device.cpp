@@ -29,6 +29,8 @@ std::atomic<uint64_t>& capacity() {
   return value;
 }
 
+std::atomic<Capability> compute_capability{Capability{}};
+
 std::vector<std::string> names_of_environment() {
   std::vector<std::string> names;
   if (const char* text = std::getenv("PGRAM_EMULATION_NAMES")) {
@@ -56,6 +58,13 @@ uint64_t memory_capacity() {
 }
 void set_memory_capacity(uint64_t bytes) {
   capacity() = bytes;
+}
+
+Capability capability() {
+  return compute_capability;
+}
+void set_capability(int major, int minor) {
+  compute_capability = {major, minor};
 }
 
 std::string device_name(int device) {

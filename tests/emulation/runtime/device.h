@@ -13,6 +13,11 @@ int device_count();
 void set_device_count(int);
 uint64_t memory_capacity();
 void set_memory_capacity(uint64_t bytes_per_device);
+struct Capability {
+  int major = 9, minor = 0;
+};
+Capability capability();
+void set_capability(int major, int minor);
 std::string device_name(int device);
 void set_current_device(int device);
 

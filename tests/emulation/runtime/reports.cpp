@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <map>
 #include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "tests/emulation/runtime/runtime.h"
@@ -18,7 +20,9 @@ constexpr int kExitOfMisuse = 99;
 
 struct Calls {
   uint64_t made = 0;
-  std::map<uint64_t, int> failing;  ///< by the number that the call will have
+  // By the number that the call will have:
+  std::map<uint64_t, int> failing;
+  std::map<uint64_t, double> stalling;  ///< seconds
 };
 
 /// Never destroyed: workers outlive main().
@@ -61,13 +65,19 @@ std::vector<std::string> take_reports() {
 
 int enter(const char* call) {
   Records& all = records();
-  const std::lock_guard lock(all.mutex);
+  std::unique_lock lock(all.mutex);
   auto found = all.calls.find(std::string_view(call));
   if (found == all.calls.end()) found = all.calls.emplace(call, Calls{}).first;
   Calls& calls = found->second;
   ++calls.made;
   const auto planned = calls.failing.find(calls.made);
-  return planned == calls.failing.end() ? 0 : planned->second;
+  const int code = planned == calls.failing.end() ? 0 : planned->second;
+  if (const auto stall = calls.stalling.find(calls.made); stall != calls.stalling.end()) {
+    const std::chrono::duration<double> time(stall->second);
+    lock.unlock();
+    std::this_thread::sleep_for(time);
+  }
+  return code;
 }
 
 uint64_t calls_of(const char* name) {
@@ -91,6 +101,13 @@ void plan_failure(const char* name, uint64_t nth, int code) {
   const std::lock_guard lock(all.mutex);
   Calls& calls = all.calls[name];
   calls.failing[calls.made + nth] = code;
+}
+
+void plan_stall(const char* name, uint64_t nth, double seconds) {
+  Records& all = records();
+  const std::lock_guard lock(all.mutex);
+  Calls& calls = all.calls[name];
+  calls.stalling[calls.made + nth] = seconds;
 }
 
 void reset_calls() {

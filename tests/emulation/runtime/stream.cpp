@@ -10,7 +10,7 @@
 namespace pgram::emulation {
 namespace {
 
-std::atomic<uint64_t> progress_count = 0;
+std::atomic<uint64_t> progress_count = 0, queue_limit = 0;
 
 }  // namespace
 
@@ -32,8 +32,13 @@ std::string Stream::name() const {
   return "device " + std::to_string(device) + " stream " + std::to_string(uint32_t(id));
 }
 
+void set_queue(uint64_t operations) {
+  queue_limit = operations;
+}
+
 void Stream::submit(Item item) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (const uint64_t limit = queue_limit) changed_.wait(lock, [&] { return submitted_ - finished_ < limit; });
   queue_.push_back(std::move(item));
   ++submitted_;
   make_progress();

@@ -29,6 +29,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
  public:
   Stream(int device, uint32_t index, unsigned flags, int priority);
 
+  /// Waits for room, see set_queue().
   void submit(Item);
   bool is_idle();
   /// Until all is done that was submitted so far.
@@ -59,6 +60,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool started_ = false, closed_ = false;
   std::string waiting_, current_;
 };
+
+/// Operations that a stream holds before submit() waits for room; 0: any number.
+void set_queue(uint64_t operations);
 
 cudaError_t create_stream(cudaStream_t*, unsigned flags, int priority);
 /// False for a handle that is none, or no longer; with a report.
