@@ -1,92 +1,102 @@
 #include "sim/network/flow_network.h"
 
-#include <algorithm>
 #include <limits>
-
-#include "sim/network/water_filling.h"
 
 namespace pgram::sim {
 
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 FlowNetwork::FlowNetwork(std::vector<double> capacities, double same_date)
-    : capacities_(std::move(capacities)), same_date_(same_date) {}
+    : rates_(std::move(capacities)), same_date_(same_date) {}
 
 void FlowNetwork::start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
-  advance(now);
-  flows_.push_back({id, bytes, limit, 0, uses});
+  pass(now);
+  uint32_t slot = static_cast<uint32_t>(flows_.size());
+  if (free_.empty()) {
+    flows_.emplace_back();
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  flows_[slot] = {id, false, bytes, now_, 0, kInfinity, limit};
+  if (id >= slots_.size()) slots_.resize(std::max<size_t>(id + 1, 2 * slots_.size()), kNone);
+  slots_[id] = slot;
+  rates_.add(slot, limit, uses);
   changed_ = true;
 }
 
 bool FlowNetwork::idle() const {
-  return flows_.empty();
+  return free_.size() == flows_.size();
 }
 
 double FlowNetwork::next_end() {
-  if (flows_.empty()) return kInfinity;
-  if (changed_ && end(*next()) > now_ + same_date_) work_out();
-  return end(*next());
+  if (idle()) return kInfinity;
+  if (changed_ && (ends_.empty() || first_end().date > now_ + same_date_)) work_out();
+  return first_end().date;
 }
 
 uint32_t FlowNetwork::finish() {
   next_end();
-  const Flow* first = next();
-  const uint32_t id = first->id;
-  const ptrdiff_t place = first - flows_.data();
-  advance(std::max(now_, end(*first)));
-  flows_.erase(flows_.begin() + place);
+  const Dated first = first_end();
+  ends_.pop();
+  pass(first.date);
+  rates_.remove(first.slot);
+  flows_[first.slot].id = kNone;
+  slots_[first.id] = kNone;
+  free_.push_back(first.slot);
   changed_ = true;
-  return id;
+  return first.id;
 }
 
 void FlowNetwork::set_capacity(double now, uint32_t link, double capacity) {
-  advance(now);
-  capacities_[link] = capacity;
+  pass(now);
+  rates_.set_capacity(link, capacity);
   changed_ = true;
 }
 
 void FlowNetwork::reroute(double now, uint32_t id, std::span<const LinkUse> uses) {
-  advance(now);
-  find(id).uses = uses;
+  pass(now);
+  const uint32_t slot = slots_[id];
+  rates_.remove(slot);
+  rates_.add(slot, flows_[slot].limit, uses);
   changed_ = true;
 }
 
 double FlowNetwork::rate(uint32_t id) {
   if (changed_) work_out();
-  return find(id).rate;
-}
-
-double FlowNetwork::end(const Flow& flow) const {
-  return flow.rate > 0 ? now_ + flow.left / flow.rate : kInfinity;
-}
-
-const FlowNetwork::Flow* FlowNetwork::next() const {
-  const auto earlier = [&](const Flow& a, const Flow& b) { return end(a) != end(b) ? end(a) < end(b) : a.id < b.id; };
-  return &*std::min_element(flows_.begin(), flows_.end(), earlier);
-}
-
-FlowNetwork::Flow& FlowNetwork::find(uint32_t id) {
-  return *std::find_if(flows_.begin(), flows_.end(), [&](const Flow& flow) { return flow.id == id; });
-}
-
-void FlowNetwork::advance(double now) {
-  for (Flow& flow : flows_) {
-    if (now > now_) flow.left = std::max(0.0, flow.left - flow.rate * (now - now_));
-  }
-  now_ = std::max(now, now_);
+  return flows_[slots_[id]].rate;
 }
 
 void FlowNetwork::work_out() {
-  std::vector<WaterFlow> all;
-  for (const Flow& flow : flows_) all.push_back({flow.limit, flow.uses});
-  const std::vector<double> rates = water_filling(capacities_, all);
-  ++statistics_.changes;
-  statistics_.touched += flows_.size();
-  for (size_t f = 0; f < flows_.size(); ++f) {
-    statistics_.changed += rates[f] != flows_[f].rate;
-    flows_[f].rate = rates[f];
-  }
   changed_ = false;
+  ++statistics_.changes;
+  for (uint32_t slot : rates_.work_out()) {
+    Flow& flow = flows_[slot];
+    const double rate = rates_.rate(slot);
+    if (flow.id == kNone || (flow.has_end && rate == flow.rate)) continue;
+    ++statistics_.changed;
+    if (now_ > flow.since) flow.left = std::max(0.0, flow.left - flow.rate * (now_ - flow.since));
+    flow.since = now_;
+    flow.rate = rate;
+    update_end(slot);
+  }
+  statistics_.touched = rates_.touched();
+}
+
+void FlowNetwork::update_end(uint32_t slot) {
+  Flow& flow = flows_[slot];
+  flow.end = flow.left <= 0 ? now_ : flow.rate > 0 ? now_ + flow.left / flow.rate : kInfinity;
+  if (!flow.has_end) {
+    flow.has_end = true;
+    ends_.push({flow.end, flow.id, slot});
+  } else if (flow.end < ends_.date(slot)) {
+    ends_.advance(slot, flow.end);
+  }
+}
+
+const Dated& FlowNetwork::first_end() {
+  while (ends_.first().date < flows_[ends_.first().slot].end) ends_.delay_first(flows_[ends_.first().slot].end);
+  return ends_.first();
 }
 
 }  // namespace pgram::sim

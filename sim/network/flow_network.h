@@ -4,14 +4,10 @@
 #include <span>
 #include <vector>
 
-namespace pgram::sim {
+#include "sim/network/date_heap.h"
+#include "sim/network/max_min.h"
 
-/// How much of a link a flow uses: bytes over the link per byte of the flow's progress. A send uses each link of its
-/// route once; a ring of ranks is one flow whose route is every hop's.
-struct LinkUse {
-  uint32_t link = 0;
-  double weight = 1;
-};
+namespace pgram::sim {
 
 /// Rates are at every moment the max-min fair ones (water-filling with equal weights: of all flows' rates the lowest is
 /// as high as can be, then the next): sum of weight x rate over a link's flows <= its capacity, and every flow is held
@@ -48,22 +44,26 @@ class FlowNetwork {
   const Statistics& statistics() const { return statistics_; }
 
  private:
+  static constexpr uint32_t kNone = ~0U;
+  /// Its bytes and end are worked out only where its rate changes.
   struct Flow {
-    uint32_t id = 0;
-    double left = 0, limit = 0, rate = 0;
-    std::span<const LinkUse> uses;
+    uint32_t id = kNone;
+    bool has_end = false;  // is in ends_
+    double left = 0;       // bytes at time `since`
+    double since = 0, rate = 0, end = 0, limit = 0;
   };
 
-  double end(const Flow&) const;
-  const Flow* next() const;
-  Flow& find(uint32_t id);
-  void advance(double now);
+  void pass(double now) { now_ = now > now_ ? now : now_; }
   void work_out();
+  void update_end(uint32_t slot);
+  const Dated& first_end();
 
-  std::vector<double> capacities_;
+  MaxMin rates_;
   double same_date_, now_ = 0;
-  bool changed_ = false;
-  std::vector<Flow> flows_;
+  bool changed_ = false;                // since rates were worked out
+  std::vector<Flow> flows_;             // by slot
+  std::vector<uint32_t> free_, slots_;  // slots_: by the caller's id
+  DateHeap<true> ends_;                 // an entry's date may be too early, never too late
   Statistics statistics_;
 };
 

@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/network/flow_network.h"
+#include "sim/network/max_min.h"
 
 namespace pgram::sim {
 

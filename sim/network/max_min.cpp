@@ -1,0 +1,295 @@
+#include "sim/network/max_min.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+namespace pgram::sim {
+
+// Levels that differ by less are the same level, worked out from sums in another order: nothing is passed on.
+static constexpr double kRounding = 1e-13;
+
+MaxMin::MaxMin(std::vector<double> capacities) : use_of_link_(capacities.size(), kNone) {
+  links_.resize(capacities.size());
+  for (size_t link = 0; link < links_.size(); ++link) links_[link].capacity = capacities[link];
+}
+
+void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
+  if (slot >= flows_.size()) {
+    flows_.resize(slot + 1);
+    bounds_.resize(slot + 1);
+  }
+  Flow& flow = flows_[slot];
+  flow.limit = limit;
+  flow.first_use = take_room(static_cast<uint32_t>(uses.size()), flow.room);
+  flow.num_uses = 0;
+  for (const LinkUse& use : uses) {
+    if (use.weight <= 0) continue;
+    uint32_t& known = use_of_link_[use.link];
+    if (known == kNone) {
+      known = flow.first_use + flow.num_uses++;
+      uses_[known] = {use.link, 0, 0};
+    }
+    uses_[known].weight += use.weight;
+  }
+  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
+    Use& use = uses_[u];
+    use_of_link_[use.link] = kNone;
+    Link& link = links_[use.link];
+    use.place = static_cast<uint32_t>(link.users.size());
+    link.users.push_back({slot, u, use.weight});
+    // Whoever is alone on a link is held back by his bound.
+    if (link.users.size() > 1) reach(use.link);
+  }
+  find_bound(flow);
+  find_lowest(slot);
+  mark_changed(slot);
+}
+
+void MaxMin::remove(uint32_t slot) {
+  Flow& flow = flows_[slot];
+  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
+    Link& link = links_[uses_[u].link];
+    const User last = link.users.back();
+    link.users[uses_[u].place] = last;
+    uses_[last.use].place = uses_[u].place;
+    link.users.pop_back();
+    if (link.users.empty()) {
+      link.level = kInfinity;
+    } else if (link.level < kInfinity) {
+      reach(uses_[u].link);
+    }
+  }
+  free_room_[flow.room].push_back(flow.first_use);
+}
+
+void MaxMin::set_capacity(uint32_t link, double capacity) {
+  links_[link].capacity = capacity;
+  reach(link);
+  for (const User& user : links_[link].users) {
+    Flow& flow = flows_[user.slot];
+    const double bound = flow.bound;
+    find_bound(flow);
+    if (flow.bound == bound) continue;
+    find_lowest(user.slot);
+    mark_changed(user.slot);
+    for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) reach(uses_[u].link);
+  }
+}
+
+std::span<const uint32_t> MaxMin::work_out() {
+  ++call_;
+  for (uint32_t link : reached_) links_[link].before = links_[link].level;
+  // Not a range: those that follow are looked at where they are reached.
+  for (size_t i = 0, changed = reached_.size(); i < changed; ++i) look_again(reached_[i]);
+
+  while (!stops_.empty()) {
+    const auto [level, number] = stops_.front();
+    std::pop_heap(stops_.begin(), stops_.end(), std::greater<>());
+    stops_.pop_back();
+    Link& link = links_[number];
+    if (link.state != State::reached || link.next != level) continue;
+    if (link.stale) {
+      link.candidate = fill(number);
+      link.stale = false;
+      if (std::min(link.level, link.candidate) > level) {
+        schedule(number);
+        continue;
+      }
+    }
+    if (link.candidate > link.level * (1 + kRounding)) {
+      open(number);
+    } else {
+      fix(number);
+    }
+  }
+
+  for (uint32_t link : reached_) links_[link].state = State::idle;
+  reached_.clear();
+  reported_.swap(changed_);
+  changed_.clear();
+  for (uint32_t slot : reported_) bounds_[slot].changed = false;
+  return reported_;
+}
+
+/// The level at which the link is full, from the bounds of its flows elsewhere.
+double MaxMin::fill(uint32_t number) {
+  const Link& link = links_[number];
+  if (link.users.size() < 2) return kInfinity;
+  filling_.clear();
+  double wanted = 0, rising = 0;
+  for (const User& user : link.users) {
+    Bound& bound = bounds_[user.slot];
+    touched_ += bound.seen != call_;
+    bound.seen = call_;
+    const double elsewhere = bound.link == number ? bound.second : bound.lowest;
+    filling_.emplace_back(elsewhere, user.weight);
+    wanted += elsewhere * user.weight;
+    rising += user.weight;
+  }
+  if (wanted <= link.capacity * (1 + kRounding)) return kInfinity;
+  double held = 0, level = link.capacity / rising;
+  for (;;) {
+    size_t left = 0;
+    rising = 0;
+    for (const auto& [elsewhere, weight] : filling_) {
+      if (elsewhere < level) {
+        held += elsewhere * weight;
+      } else {
+        filling_[left++] = {elsewhere, weight};
+        rising += weight;
+      }
+    }
+    if (left == filling_.size() || left == 0) return level;
+    filling_.resize(left);
+    level = std::max(level, (link.capacity - held) / rising);
+  }
+}
+
+/// Its level may change.
+void MaxMin::reach(uint32_t number) {
+  Link& link = links_[number];
+  if (link.state != State::idle) return;
+  link.state = State::reached;
+  link.before = link.level;
+  link.stale = false;
+  reached_.push_back(number);
+}
+
+void MaxMin::look_again(uint32_t number) {
+  Link& link = links_[number];
+  link.candidate = fill(number);
+  link.stale = link.widened = false;
+  schedule(number);
+}
+
+void MaxMin::schedule(uint32_t number) {
+  Link& link = links_[number];
+  link.next = std::min(link.level, link.candidate);
+  if (link.next == kInfinity) return;
+  stops_.emplace_back(link.next, number);
+  std::push_heap(stops_.begin(), stops_.end(), std::greater<>());
+}
+
+/// The rising rates have come to the link's old level and it is not full yet: it lets its flows go on.
+void MaxMin::open(uint32_t number) {
+  Link& link = links_[number];
+  const double old = link.level;
+  link.level = kInfinity;
+  for (const User& user : link.users) {
+    const Bound& bound = bounds_[user.slot];
+    if (bound.link == number) {
+      find_lowest(user.slot);
+      mark_changed(user.slot);
+      const Flow& flow = flows_[user.slot];
+      for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) widen(uses_[u].link, old);
+    } else if (bound.link != kNone && bound.second >= old) {
+      // The link that holds the flow back, at this same level, may have counted on this one.
+      find_lowest(user.slot);
+      links_[bound.link].stale = true;
+    }
+  }
+  schedule(number);
+  for (uint32_t other : widened_) look_again(other);
+  widened_.clear();
+}
+
+/// A flow that elsewhere was held back at `old` is so no more.
+void MaxMin::widen(uint32_t number, double old) {
+  Link& link = links_[number];
+  if (link.state == State::fixed || link.widened) return;
+  if (link.state == State::idle) {
+    if (link.level <= old) return;
+    reach(number);
+  } else if (!link.stale && link.candidate <= old) {
+    return;
+  }
+  link.widened = true;
+  widened_.push_back(number);
+}
+
+/// The rising rates have filled the link.
+void MaxMin::fix(uint32_t number) {
+  Link& link = links_[number];
+  link.state = State::fixed;
+  double level = link.candidate;
+  if (level >= link.before * (1 - kRounding) && level <= link.before * (1 + kRounding)) level = link.before;
+  if (level == link.level) return;
+  link.level = level;
+  for (const User& user : link.users) lower_level(user.slot, number, level);
+}
+
+void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
+  Bound& bound = bounds_[slot];
+  if (bound.link == link) {
+    bound.lowest = level;
+  } else if (level < bound.lowest) {
+    bound.second = bound.lowest;
+    bound.lowest = level;
+    bound.link = link;
+  } else {
+    bound.second = std::min(bound.second, level);
+    return;
+  }
+  mark_changed(slot);
+  const Flow& flow = flows_[slot];
+  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
+    const uint32_t other = uses_[u].link;
+    Link& o = links_[other];
+    if (other == link || o.state == State::fixed) continue;
+    if (o.state == State::reached) {
+      o.stale = o.stale || o.candidate > level;
+    } else if (o.level < kInfinity && o.level > level) {
+      // Slower here, the flow leaves more to the others there: that level can only rise.
+      reach(other);
+      o.candidate = o.level;
+      o.stale = true;
+      schedule(other);
+    }
+  }
+}
+
+void MaxMin::find_bound(Flow& flow) const {
+  flow.bound = flow.limit;
+  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
+    flow.bound = std::min(flow.bound, links_[uses_[u].link].capacity / uses_[u].weight);
+  }
+}
+
+void MaxMin::find_lowest(uint32_t slot) {
+  const Flow& flow = flows_[slot];
+  Bound& bound = bounds_[slot];
+  bound.lowest = flow.bound;
+  bound.second = kInfinity;
+  bound.link = kNone;
+  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
+    const double level = links_[uses_[u].link].level;
+    if (level < bound.lowest) {
+      bound.second = bound.lowest;
+      bound.lowest = level;
+      bound.link = uses_[u].link;
+    } else {
+      bound.second = std::min(bound.second, level);
+    }
+  }
+}
+
+void MaxMin::mark_changed(uint32_t slot) {
+  if (bounds_[slot].changed) return;
+  bounds_[slot].changed = true;
+  changed_.push_back(slot);
+}
+
+uint32_t MaxMin::take_room(uint32_t num_uses, uint32_t& room) {
+  room = static_cast<uint32_t>(std::bit_width(std::max(num_uses, 1U) - 1));
+  if (room >= free_room_.size()) free_room_.resize(room + 1);
+  if (free_room_[room].empty()) {
+    uses_.resize(uses_.size() + (size_t{1} << room));
+    return static_cast<uint32_t>(uses_.size() - (size_t{1} << room));
+  }
+  const uint32_t first = free_room_[room].back();
+  free_room_[room].pop_back();
+  return first;
+}
+
+}  // namespace pgram::sim

@@ -1,0 +1,104 @@
+// Max-min fair rates of flows over links, kept up to date while flows come and go.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace pgram::sim {
+
+/// How much of a link a flow uses: bytes over the link per byte of the flow's progress. A send uses each link of its
+/// route once; a ring of ranks is one flow whose route is every hop's.
+struct LinkUse {
+  uint32_t link = 0;
+  double weight = 1;
+};
+
+/// Every link has a level, the rate at which it holds back those of its flows that nothing else holds back more;
+/// infinity where the link is not full. A flow's rate is the lowest of its bound and its links' levels, and the level
+/// of a link is what fills it, given the bounds that its flows have elsewhere. Only the max-min rates fulfil both.
+///
+/// A change is worked out as if all rates rose from 0 once more, but only where the outcome differs: at the links of
+/// what changed, in the order of their levels, and from them at the links of those flows whose rate is then another.
+/// Each link that is reached is opened at most once (its old level is too low) and fixed at most once.
+class MaxMin {
+ public:
+  explicit MaxMin(std::vector<double> capacities);
+
+  /// `slot`: small numbers of the caller, used again and again. A link may come twice.
+  void add(uint32_t slot, double limit, std::span<const LinkUse> uses);
+  void remove(uint32_t slot);
+  void set_capacity(uint32_t link, double capacity);
+
+  /// The slots of new flows and of those whose rate may have changed since the last call; valid until the next call.
+  std::span<const uint32_t> work_out();
+  double rate(uint32_t slot) const { return bounds_[slot].lowest; }
+  uint64_t touched() const { return touched_; }  ///< flows looked at, summed over all calls
+
+ private:
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  static constexpr uint32_t kNone = ~0U;
+
+  struct Use {
+    uint32_t link = 0, place = 0;  // place among the link's users
+    double weight = 0;
+  };
+  struct User {
+    uint32_t slot = 0, use = 0;  // use: index into uses_
+    double weight = 0;
+  };
+  struct Flow {
+    double limit = 0;
+    double bound = 0;  // the lower of the limit and what its links would give it alone
+    uint32_t first_use = 0, num_uses = 0, room = 0;
+  };
+  /// What holds a flow back: the lowest of its bound and its links' levels, and for that link's eyes the second lowest.
+  struct Bound {
+    double lowest = 0, second = 0;
+    uint32_t link = kNone;  // whose level is the lowest
+    uint32_t seen = 0;      // the call in which it was last looked at
+    bool changed = false;
+  };
+  enum class State : uint8_t { idle, reached, fixed };
+  struct Link {
+    double capacity = 0;
+    double level = kInfinity;
+    double before = kInfinity;  // level before this call
+    double candidate = 0;       // what the level would be as things stand
+    double next = kInfinity;    // the rising rates' next stop here: the lower of level and candidate
+    State state = State::idle;
+    bool stale = false;    // candidate is only a lower bound, or has to be looked at again
+    bool widened = false;  // in widened_
+    std::vector<User> users;
+  };
+
+  uint32_t take_room(uint32_t num_uses, uint32_t& room);
+  void find_bound(Flow& flow) const;
+  void find_lowest(uint32_t slot);
+  void mark_changed(uint32_t slot);
+  double fill(uint32_t link);
+  void reach(uint32_t link);
+  void look_again(uint32_t link);
+  void schedule(uint32_t link);
+  void open(uint32_t link);
+  void widen(uint32_t link, double old);
+  void fix(uint32_t link);
+  void lower_level(uint32_t slot, uint32_t link, double level);
+
+  std::vector<Link> links_;
+  std::vector<Flow> flows_;    // by slot
+  std::vector<Bound> bounds_;  // by slot
+  std::vector<Use> uses_;
+  std::vector<std::vector<uint32_t>> free_room_;  // in uses_, by the logarithm of its size
+  std::vector<uint32_t> use_of_link_;             // while a flow is added: its use of each link, else kNone
+
+  std::vector<uint32_t> reached_, widened_;         // links
+  std::vector<std::pair<double, uint32_t>> stops_;  // a heap: links by `next`; those whose `next` is another are void
+  std::vector<uint32_t> changed_, reported_;        // slots
+  std::vector<std::pair<double, double>> filling_;  // bound and weight of a link's flows
+  uint32_t call_ = 0;
+  uint64_t touched_ = 0;
+};
+
+}  // namespace pgram::sim
