@@ -6,9 +6,9 @@ endif()
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED)
 set(PGRAM_WITHOUT
-    "/base/yaml_reader|/cluster/(topology|this_machine|cluster_file|device_file|library_files)|/cpu_backend/(calibrate|kernels/fast_)|/cuda_comm/launch")
+    "/base/yaml_reader|/cluster/(fabric|shortest_routes|graph_topology|this_machine|cluster_file|topology_file|graph_file|nccl_xml|nvidia_topo|device_file|library_files)|/cpu_backend/(calibrate|kernels/fast_)|/cuda_comm/launch")
 # Stand for libraries whose users are left out.
-foreach(library yaml-cpp Boost::headers PkgConfig::HWLOC DNNL::dnnl)
+foreach(library yaml-cpp Boost::headers PkgConfig::HWLOC pugixml::pugixml DNNL::dnnl)
   add_library(${library} INTERFACE IMPORTED)
 endforeach()
 add_subdirectory(third_party)

@@ -354,6 +354,12 @@ std::vector<YamlRow> YamlFields::rows(const std::string& key) {
   return rows;
 }
 
+YamlRow YamlFields::row(const std::string& key) {
+  const YamlValue& value = need(key);
+  if (value.kind != Kind::sequence) fail(key, "expected a row [..., ...], got " + describe(value));
+  return YamlRow(file_, path_of(key), value);
+}
+
 void YamlFields::refuse_unknown() const {
   for (const YamlValue& child : value_->children) {
     if (std::find(known_.begin(), known_.end(), child.key) != known_.end()) continue;

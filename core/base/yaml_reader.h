@@ -46,6 +46,7 @@ class YamlFields {
   YamlFields fields(const std::string& key);
   /// Empty when the key is absent.
   std::vector<YamlRow> rows(const std::string& key);
+  YamlRow row(const std::string& key);
 
   void refuse_unknown() const;
   const std::string& file() const { return *file_; }

@@ -54,7 +54,7 @@ Cluster make_cluster(const std::string& name, const ClusterFile& file) {
   cluster.name = name;
   cluster.device = file.device;
   cluster.nccl = file.nccl;
-  build_topology(file.fabric, cluster);
+  build_topology(file, cluster);
   return cluster;
 }
 
@@ -67,7 +67,7 @@ Path Cluster::path(uint32_t from, uint32_t to) const {
 }
 
 Cluster find_cluster(const std::string& name_or_path, uint32_t ranks_hint) {
-  if (is_path(name_or_path)) return make_cluster(name_or_path, read_cluster_file(name_or_path));
+  if (is_path(name_or_path)) return make_cluster(name_or_path, read_any_cluster_file(name_or_path));
   const Spec spec = parse_spec(name_or_path);
   if (spec.name == "this") {
     if (spec.oversubscription > 0) throw InputError("cluster", "\"this\" has no network to oversubscribe");
@@ -81,9 +81,7 @@ Cluster find_cluster(const std::string& name_or_path, uint32_t ranks_hint) {
     fail_unknown_name("cluster", spec.name, names);
   }
   ClusterFile file = read_cluster_file(library_file("clusters", spec.name, "cluster"));
-  if (spec.count > 0) file.fabric.nodes = static_cast<uint32_t>(spec.count);
-  if (spec.oversubscription > 0) file.fabric.oversubscription = spec.oversubscription;
-  validate(file.fabric, "", "cluster");
+  if (spec.count > 0 || spec.oversubscription > 0) resize(file, spec.count, spec.oversubscription);
   return make_cluster(name_or_path, file);
 }
 
@@ -91,7 +89,8 @@ std::vector<ClusterEntry> library_clusters() {
   std::vector<ClusterEntry> entries;
   for (const std::string& name : library_names("clusters")) {
     ClusterFile file = read_cluster_file(library_file("clusters", name, "cluster"));
-    entries.push_back({name, file.description, std::move(file.device), file.fabric.devices_per_node});
+    entries.push_back({name, file.description, std::move(file.device),
+                       file.graph ? file.graph->devices_per_node : file.fabric.devices_per_node});
   }
   Cluster here = this_machine();
   const std::string description = "this machine: " + std::to_string(here.devices) + " x " + here.device.name;

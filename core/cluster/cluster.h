@@ -119,6 +119,7 @@ struct Cluster {
   /// Set for `this` when more ranks are asked for than there are cores.
   uint32_t shared_cores = 0;
   uint32_t cores_per_device = 0;  ///< CPU threads of one device (0 for a GPU)
+  std::string shape;              ///< for people: "torus 4 x 4 x 4"
   std::shared_ptr<const Topology> topology;
   std::optional<CollectiveProfile> nccl;  ///< what NCCL knows of its nodes
 
@@ -131,7 +132,8 @@ struct Cluster {
 };
 
 /// "dgx-h100", "dgx-h100:2" (2 nodes), "dgx-h100:2048@3" (oversubscription 3 of the leaf-spine), "this", "this:4"
-/// (4 devices), or a path to a cluster file (YAML; it has a '/' or ends in .yaml). `ranks_hint`: for "this", how many
+/// (4 devices), or a path (it has a '/' or ends in .yaml, .xml or .txt) to a cluster file, to NCCL's topology of a node
+/// (.xml), or to what `nvidia-smi topo -m` printed (.txt). `ranks_hint`: for "this", how many
 /// devices to make (0 = one per core). InputError for anything else, with the nearest known name.
 Cluster find_cluster(const std::string& name_or_path, uint32_t ranks_hint = 0);
 /// This machine through hwloc, within the processors and memory that this process may use: `devices` groups of cores

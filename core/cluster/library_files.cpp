@@ -9,8 +9,9 @@
 namespace pgram {
 
 bool is_path(const std::string& name_or_path) {
-  return name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".yaml") ||
-         name_or_path.ends_with(".yml");
+  if (name_or_path.find('/') != std::string::npos) return true;
+  const auto ends = {".yaml", ".yml", ".xml", ".txt"};
+  return std::any_of(ends.begin(), ends.end(), [&](const char* end) { return name_or_path.ends_with(end); });
 }
 
 std::vector<std::string> library_names(const std::string& folder) {

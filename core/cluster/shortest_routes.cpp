@@ -107,8 +107,7 @@ std::vector<uint32_t> ShortestRoutes::next_links(uint32_t device, const NextLink
   std::vector<uint32_t> next(cluster_.vertices.size(), kNoLink), choices;
   for (uint32_t v = 0; v < next.size(); ++v) {
     if (v == device || !is_reachable(across[v])) continue;
-    const bool stays =
-        has_nics && cluster_.vertices[v].node == cluster_.vertices[device].node && is_reachable(inside[v]);
+    const bool stays = has_nics && is_reachable(inside[v]);
     const std::vector<Length>& lengths = stays ? inside : across;
     const std::vector<bool>& shut = stays ? closed_inside : closed;
     choices.clear();
