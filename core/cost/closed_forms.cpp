@@ -133,7 +133,6 @@ struct Forms {
 
 std::optional<CollectiveCost> closed_form(Collective collective, Algorithm algorithm, Bytes bytes,
                                           const GroupShape& shape, bool has_switch) {
-  if (collective == Collective::send_recv && shape.ranks != 2) return std::nullopt;
   const double n = shape.ranks, k = shape.per_node, m = shape.nodes;
   const Forms forms{collective, bytes, shape, n, k, m, 1 / shape.inside, 1 / shape.between};
   const std::optional<Line> line = forms.line(algorithm, has_switch);

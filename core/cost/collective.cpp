@@ -47,6 +47,7 @@ class Group {
   std::optional<CollectiveCost> cost(Collective collective, Algorithm algorithm, Protocol protocol, Bytes bytes,
                                      double share) const {
     if (shape_.ranks < 2) return nothing(algorithm, protocol);
+    if (collective == Collective::send_recv && shape_.ranks != 2) return std::nullopt;
     if (profile_ != nullptr && nccl_has(collective, algorithm))
       return nccl_cost(collective, algorithm, protocol, bytes, shape_, *profile_, share);
     // NCCL enables these on no system that the profile describes.
@@ -56,7 +57,7 @@ class Group {
       return exchange_cost(collective, protocol, bytes);
     if (protocol != Protocol::simple) return std::nullopt;
     const bool needs_switch = algorithm == Algorithm::nvls || algorithm == Algorithm::nvls_tree;
-    return closed_form(collective, algorithm, bytes, shape_, needs_switch && has_switch());
+    return closed_form(collective, algorithm, bytes, shape_for(collective), needs_switch && has_switch());
   }
 
   /// What NCCL would consider, or what stands for it where the cluster is not one of NCCL's. `any_protocol`: the user
@@ -71,12 +72,24 @@ class Group {
     if (!nccl_has(collective, algorithm)) return false;
     if (profile_ != nullptr) return true;
     if (cluster_.device.is_cpu) return algorithm == Algorithm::ring;
+    // That a switch can add is known only from a profile.
+    if (algorithm == Algorithm::nvls || algorithm == Algorithm::nvls_tree) return false;
     return algorithm != Algorithm::pat || shape_.per_node == 1;
   }
 
  private:
   static CollectiveCost nothing(Algorithm algorithm, Protocol protocol) {
     return {algorithm, protocol, 0, 0, std::numeric_limits<double>::infinity()};
+  }
+
+  /// A send goes one way only.
+  GroupShape shape_for(Collective collective) const {
+    GroupShape shape = shape_;
+    if (collective != Collective::send_recv) return shape;
+    const Path path = hop(devices_[0], devices_[1], cluster_);
+    shape.inside = shape.between = path.bytes_per_second;
+    shape.inside_latency = shape.between_latency = path.latency;
+    return shape;
   }
 
   /// Bytes that one member sends to another.
@@ -87,7 +100,8 @@ class Group {
   /// NCCL's chunks of an exchange: 512 KiB a channel over NVLink, 128 KiB else.
   std::optional<CollectiveCost> exchange_cost(Collective collective, Protocol protocol, Bytes bytes) const {
     if (protocol == Protocol::ll128) return std::nullopt;
-    std::optional<CollectiveCost> cost = closed_form(collective, Algorithm::direct, bytes, shape_, false);
+    std::optional<CollectiveCost> cost =
+        closed_form(collective, Algorithm::direct, bytes, shape_for(collective), false);
     if (!cost) return cost;
     const bool crosses = shape_.nodes > 1;
     cost->protocol = protocol;

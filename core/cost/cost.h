@@ -6,6 +6,7 @@
 
 #include "core/base/units.h"
 #include "core/cluster/cluster.h"
+#include "core/cost/collective.h"
 #include "core/plan/plan.h"
 
 namespace pgram {
@@ -30,18 +31,22 @@ struct Duration {
 /// entries; 1 on GPUs).
 Duration compute_duration(const Plan&, const Body&, const Op&, const Device&, uint32_t busy = 1, uint32_t threads = 1);
 
-/// Alpha-beta cost of a communication op: `bandwidth` occupies its streams, `latency` follows (point-to-point arrives
-/// after it; a collective adds it to its span).
+/// Cost of a communication op: `bandwidth` occupies its streams, `latency` follows (point-to-point arrives after it; a
+/// collective adds it to its span).
 struct TransferDuration {
   Picoseconds bandwidth = 0, latency = 0;
   Provenance provenance = Provenance::roofline;
+  /// How, where it was not measured. `channels`: thread blocks, and so SMs, that it takes of every device; 0 where that
+  /// is not known.
+  Algorithm algorithm = Algorithm::ring;
+  Protocol protocol = Protocol::simple;
+  uint32_t channels = 0;
 };
 
-/// A collective over `group` (devices), or a send between the two devices of a channel, by closed form over the links
-/// that the group crosses: ring for all-reduce (2(q-1) steps), all-gather and reduce-scatter (q-1 steps); a step moves
-/// bytes/q (Thakur, Rabenseifner, Gropp 2005). The ring goes node by node; a step's latency is the mean over the ring's
-/// hops. Between nodes every member brings its own NIC, as NCCL's channels do: k members in each node cross with k
-/// times one member's share, but no faster than inside. Within a node: the device's measured transfers where present.
+/// A collective over `group` (devices), or a send between the two devices of a channel (source first): what was
+/// measured within the node, where the device's tables have it; else what choose_collective takes, NCCL's choice by its
+/// own model on the GPUs that NCCL knows. `bytes` are those of the Op: of an all-gather or a reduce-scatter the whole
+/// array.
 TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&);
 
 /// nccl-tests' "busbw": what each link carries, to be compared between operations and group sizes. For S bytes in t
