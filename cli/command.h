@@ -25,6 +25,7 @@ Command* add_command(Command& app, const std::string& name, const std::string& d
 void add_models_commands(Command&, int& exit_code);
 void add_plan_command(Command&, int& exit_code);
 void add_simulate_command(Command&, int& exit_code);
+void add_fluid_command(Command&, int& exit_code);
 void add_layouts_command(Command&, int& exit_code);
 void add_run_command(Command&, int& exit_code);
 void add_compare_command(Command&, int& exit_code);

@@ -19,6 +19,7 @@ static int run(int argc, char** argv) {
     add_models_commands(app, exit_code);
     add_plan_command(app, exit_code);
     add_simulate_command(app, exit_code);
+    add_fluid_command(app, exit_code);
     add_layouts_command(app, exit_code);
     add_run_command(app, exit_code);
     add_compare_command(app, exit_code);

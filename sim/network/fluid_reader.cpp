@@ -2,7 +2,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <limits>
 #include <string_view>
 #include <unordered_map>
@@ -17,15 +16,8 @@ namespace {
 
 // Wide enough for anything real, and the largest work at the lowest speed still ends at a finite time.
 constexpr double kLeastSpeed = 1e-3, kMostSpeed = 1e21, kMostLatency = 1e6, kMostWork = 1e21;
+constexpr uint64_t kMostBytes = uint64_t{1} << 34;                         // of a file
 constexpr uint64_t kMostItems = std::numeric_limits<uint32_t>::max() - 1;  // of one kind
-
-std::string read_whole(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  if (file) text.assign(std::istreambuf_iterator<char>(file), {});
-  if (!file || file.bad()) throw InputError(path, 0, "", "cannot read this file");
-  return text;
-}
 
 std::string shown(double value) {
   char text[32];
@@ -40,7 +32,7 @@ class Reader {
   void read(const std::string& path) {
     file_ = path;
     line_ = 0;
-    const std::string text = read_whole(path);
+    const std::string text = read_text_file(path, kMostBytes);
     for (std::string_view rest = text; !rest.empty();) {
       ++line_;
       const size_t end = rest.find('\n');

@@ -108,7 +108,10 @@ std::span<const uint32_t> MaxMin::work_out() {
   reached_.clear();
   reported_.swap(changed_);
   changed_.clear();
-  for (uint32_t slot : reported_) bounds_[slot].changed = false;
+  for (uint32_t slot : reported_) {
+    bounds_[slot].changed = false;
+    touched_ += bounds_[slot].seen != call_;
+  }
   return reported_;
 }
 

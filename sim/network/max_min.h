@@ -34,7 +34,7 @@ class MaxMin {
   /// The slots of new flows and of those whose rate may have changed since the last call; valid until the next call.
   std::span<const uint32_t> work_out();
   double rate(uint32_t slot) const { return bounds_[slot].lowest; }
-  uint64_t touched() const { return touched_; }  ///< flows looked at, summed over all calls
+  uint64_t touched() const { return touched_; }  ///< flows looked at in a call, summed over all calls
 
  private:
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
