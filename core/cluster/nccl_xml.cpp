@@ -133,10 +133,10 @@ class Importer {
     const pugi::xml_parse_result result =
         document_.load_buffer(text_.data(), text_.size(), pugi::parse_default, pugi::encoding_utf8);
     if (result) return;
-    const bool at_end =
-        static_cast<size_t>(result.offset) + 8 >= text_.size() || result.status == pugi::status_end_element_mismatch;
-    throw InputError(file_, line_of(result.offset), "",
-                     std::string("not XML (") + result.description() + ")" + (at_end ? "; is the file cut off?" : ""));
+    const ptrdiff_t last = static_cast<ptrdiff_t>(text_.find_last_not_of(" \t\r\n"));
+    const bool cut_off = result.status != pugi::status_no_document_element && result.offset + 8 >= last;
+    throw InputError(file_, line_of(std::min(result.offset, last)), "",
+                     std::string("not XML (") + result.description() + ")" + (cut_off ? "; is the file cut off?" : ""));
   }
 
   void find_gpus(pugi::xml_node parent, int depth) {
