@@ -168,7 +168,7 @@ TEST(NcclXml, ErrorsNameFileLineAndElement) {
   other.replace(other.rfind("host_hash=\"0x1\""), 15, "host_hash=\"0x2\"");
   EXPECT_EQ(error_of(other), "16: <pci>: the GPU in it, number 2, cannot be reached from number 0");
   const std::string message = error_of(std::string(kXml).substr(0, std::string(kXml).find("<nic>")));
-  EXPECT_TRUE(message.starts_with("11: not XML (")) << message;
+  EXPECT_TRUE(message.starts_with("10: not XML (")) << message;
   EXPECT_TRUE(message.ends_with("; is the file cut off?")) << message;
   EXPECT_EQ(error_of("pgram_cluster: 1\n"), "1: not XML (No document element found)");
 }
