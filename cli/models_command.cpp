@@ -1,7 +1,8 @@
-// pgram models, pgram clusters: what the library holds.
+// pgram models, pgram clusters: what the library holds, and one cluster looked at closely.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cli/cluster_text.h"
 #include "cli/command.h"
 #include "core/base/units.h"
 #include "core/cluster/cluster.h"
@@ -57,16 +58,26 @@ static int print_clusters(bool as_json) {
     std::printf("%s\n", list.dump(2).c_str());
     return kGood;
   }
-  std::printf("%-12s %8s %-14s %10s %12s   %s\n", "cluster", "devices", "device", "memory", "peak TFLOP/s",
+  std::printf("%-18s %8s %-14s %10s %12s   %s\n", "cluster", "a node", "device", "memory", "peak TFLOP/s",
               "description");
   for (const ClusterEntry& c : library_clusters()) {
     const double peak = c.device.is_cpu ? c.device.fp32_flops_per_second : c.device.bf16_flops_per_second;
-    std::printf("%-12s %8u %-14s %10s %12.3g   %s\n", c.name.c_str(), c.devices_per_node, c.device.name.c_str(),
+    std::printf("%-18s %8u %-14s %10s %12.3g   %s\n", c.name.c_str(), c.devices_per_node, c.device.name.c_str(),
                 format_bytes(c.device.memory_bytes).c_str(), peak / 1e12, c.description.c_str());
   }
   std::printf(
       "\nNAME:N is N nodes (dgx-h100:2), NAME:N@K a leaf-spine oversubscribed K to 1, this:R this machine as R "
-      "devices.\n");
+      "devices.\n"
+      "A file is a cluster too: YAML, NCCL's topology of a node (.xml), or what nvidia-smi topo -m prints (.txt).\n"
+      "pgram clusters NAME shows one with its links, --route 0:9 the way from device 0 to 9.\n");
+  return kGood;
+}
+
+static int print_cluster(const std::string& name, const std::string& route, bool as_json) {
+  const Cluster cluster = find_cluster(name);
+  std::optional<DevicePair> pair;
+  if (!route.empty()) pair = parse_route(route, cluster);
+  std::fputs((as_json ? cluster_json(cluster, pair) : cluster_text(cluster, pair)).c_str(), stdout);
   return kGood;
 }
 
@@ -75,10 +86,23 @@ void add_models_commands(Command& app, int& exit_code) {
   add_command(app, "models", "List the models of the library", "pgram models --json", exit_code, [=] {
     return print_models(*json);
   })->add_flag("--json", *json, "Machine-readable");
-  auto cluster_json = std::make_shared<bool>(false);
-  add_command(app, "clusters", "List the clusters of the library, and this machine", "pgram clusters", exit_code, [=] {
-    return print_clusters(*cluster_json);
-  })->add_flag("--json", *cluster_json, "Machine-readable");
+  struct ClusterFlags {
+    std::string name, route;
+    bool json = false;
+  };
+  auto flags = std::make_shared<ClusterFlags>();
+  Command* clusters = add_command(
+      app, "clusters", "List the clusters of the library, and this machine; or show one with its links and routes",
+      "pgram clusters torus-4x4x4 --route 0:9", exit_code, [=] {
+        if (flags->name.empty()) {
+          if (!flags->route.empty()) throw InputError("--route", "expected a cluster: pgram clusters NAME --route 0:9");
+          return print_clusters(flags->json);
+        }
+        return print_cluster(flags->name, flags->route, flags->json);
+      });
+  clusters->add_option("name", flags->name, "A cluster of the library, this machine, or a file");
+  clusters->add_option("--route", flags->route, "Two devices: the links between them, in order (0:9)");
+  clusters->add_flag("--json", flags->json, "Machine-readable");
 }
 
 }  // namespace pgram::cli

@@ -177,6 +177,7 @@ Cluster this_machine(uint32_t devices) {
   fabric.devices_per_node = devices;
   // Half on the way in and half on the way out.
   fabric.inside = {"memory", cluster.device.copy_bytes_per_second, cluster.device.transfer_latency_seconds / 2};
+  cluster.shape = "cores that meet in memory";
   build_topology(fabric, cluster);
   return cluster;
 }
