@@ -13,7 +13,7 @@ StepBuilder::StepBuilder(Collective collective, Algorithm algorithm, const Group
   program_.collective = collective;
   program_.algorithm = algorithm;
   program_.members = shape.members();
-  program_.channels = options.channels;
+  program_.channels = program_.asked_channels = options.channels;
   program_.chunks = options.chunks;
   program_.separate_output = collective == Collective::all_to_all || collective == Collective::send_recv;
   const bool has_switches = algorithm == Algorithm::nvls || algorithm == Algorithm::nvls_tree;
@@ -97,9 +97,10 @@ void StepBuilder::place(const Message& message) {
     connection.round = message.round;
     connection.chunk = t.chunk;
   }
-  if (connection.before != kNoTransfer) needed_.push_back(connection.before);
   connection.last = self;
-  commit(t);
+  Transfer after = t;
+  after.before = connection.before;
+  commit(after);
 }
 
 void StepBuilder::push(uint32_t& list, uint32_t transfer) {
@@ -129,10 +130,11 @@ uint32_t StepBuilder::commit(Transfer t) {
   t.first_predecessor = static_cast<uint32_t>(program_.predecessors.size());
   t.num_predecessors = static_cast<uint32_t>(needed_.size());
   uint32_t step = 0;
-  for (const uint32_t p : needed_) {
-    const Transfer& before = program_.transfers[p];
-    step = std::max(step, before.step + (before.joins() ? 0u : 1u));
-  }
+  const auto comes_after = [&](const Transfer& other) {
+    step = std::max(step, other.step + (other.joins() ? 0u : 1u));
+  };
+  for (const uint32_t p : needed_) comes_after(program_.transfers[p]);
+  if (t.before != kNoTransfer) comes_after(program_.transfers[t.before]);
   t.step = step & 0x7fffffff;
   program_.predecessors.insert(program_.predecessors.end(), needed_.begin(), needed_.end());
   program_.transfers.push_back(t);

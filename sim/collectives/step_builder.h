@@ -8,9 +8,9 @@
 
 namespace pgram::sim {
 
-/// A message waits for what brought the blocks that it sends, for what still reads or writes the blocks that it
-/// replaces, and for the one before it on its connection (source, target, channel): one at a time. Sums into the same
-/// block may come in any order.
+/// A message waits for what brought the blocks that it sends, and for what still reads or writes the blocks that it
+/// replaces; sums into the same block may come in any order. Beside that it comes after the one before it on its
+/// connection.
 class StepBuilder {
  public:
   StepBuilder(Collective, Algorithm, const GroupNodes&, const StepOptions&);

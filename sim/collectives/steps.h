@@ -15,10 +15,11 @@ constexpr uint32_t kNoTransfer = ~0u;
 struct Transfer {
   uint32_t source = 0, target = 0;
   uint32_t source_block = 0, target_block = 0, count = 0;
-  uint32_t first_predecessor = 0, num_predecessors = 0;  ///< into StepProgram::predecessors, all of them earlier
+  uint32_t first_predecessor = 0, num_predecessors = 0;  ///< into StepProgram::predecessors, all of them earlier: data
+  uint32_t before = kNoTransfer;  ///< the one before it on its connection (source, target, channel): one at a time
   uint16_t channel = 0;
   uint16_t chunk = 0;
-  uint32_t step : 31 = 0;    ///< from 0: as many messages at least come one after another before it
+  uint32_t step : 31 = 0;    ///< from 0: so many messages at least come one after another before it
   uint32_t reduces : 1 = 0;  ///< adds to what the target has there; else replaces it
 
   /// Nothing is sent: the moment at which all of its predecessors have ended at `source` (== target).
@@ -38,7 +39,8 @@ struct StepProgram {
   uint32_t members = 0, switches = 0;
   uint32_t blocks = 0;
   uint32_t channels = 1, chunks = 1;
-  uint32_t steps = 0;  ///< the longest chain of messages
+  uint32_t asked_channels = 1;  ///< StepOptions::channels: a tree makes two of each
+  uint32_t steps = 0;           ///< the longest chain of messages
   bool separate_output = false;
   std::vector<uint32_t> position;
   std::vector<Transfer> transfers;  ///< an order in which they can be done
