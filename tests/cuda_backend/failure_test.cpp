@@ -209,6 +209,20 @@ TEST_F(AbortsInVain, OnesThatDoNotReturnPassTheDeadline) {
       ::testing::ExitedWithCode(1), kMessage);
 }
 
+/// The run itself is good.
+TEST_F(AbortsInVain, DestroyingThatDoesNotReturnPassesTheDeadline) {
+  EXPECT_EXIT(
+      {
+        std::atexit([] { std::fprintf(stderr, "torn down\n"); });
+        for (uint64_t i = 1; i <= kMost; ++i) stand_in().stall_call("ncclCommDestroy", i, 600);
+        CudaOptions options = tiny_cuda();
+        options.abort_timeout = 0.5;
+        std::fprintf(stderr, "%s\n", failure_of(tiny_plan(tiny_llama(), "pp2"), options).c_str());
+        std::exit(0);
+      },
+      ::testing::ExitedWithCode(0), "^\n$");
+}
+
 /// One call of each kind, in the middle of the run; `./dev bench faults` has the first and the last as well.
 TEST(CudaFailure, OneCallOfEachKindFails) {
   if (on_real_gpu()) GTEST_SKIP() << "plans the stand-in's failures";
