@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/timeline/compare.h"
+#include "core/timeline/explanation.h"
 #include "core/timeline/lookup.h"
 #include "core/timeline/summary.h"
 #include "core/timeline/text_table.h"
@@ -74,6 +75,7 @@ std::string comparison_to_text(const Timeline& a, const Timeline& b, const Compa
   if (bubbles_a.size() > kRankLines)
     text += "... " + format_count(bubbles_a.size() - kRankLines) + " more ranks (the JSON form lists them)\n";
 
+  text += explanations_to_text(a, b, name_a, name_b);
   text += "\n" + format_count(comparison.pairs.size()) + " spans matched by task";
   if (!comparison.only_a.empty()) text += ", " + format_count(comparison.only_a.size()) + " only " + name_a;
   if (!comparison.only_b.empty()) text += ", " + format_count(comparison.only_b.size()) + " only " + name_b;
@@ -114,6 +116,8 @@ std::string comparison_to_json(const Timeline& a, const Timeline& b, const Compa
                                {"seconds_b", to_seconds(kernel.b)}});
   json["rank_bubble_a"] = bubbles(a, summary_a);
   json["rank_bubble_b"] = bubbles(b, summary_b);
+  json["explanation_a"] = nlohmann::ordered_json::parse(explanation_to_json(a, explain(a)));
+  json["explanation_b"] = nlohmann::ordered_json::parse(explanation_to_json(b, explain(b)));
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

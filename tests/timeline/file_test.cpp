@@ -9,6 +9,7 @@
 #include "core/base/errors.h"
 #include "core/plan/plan_file.h"
 #include "core/timeline/compare.h"
+#include "core/timeline/explanation.h"
 #include "core/timeline/perfetto.h"
 #include "core/timeline/summary.h"
 #include "core/timeline/timeline.h"
@@ -289,6 +290,7 @@ void use(const Timeline& timeline) {
   summary_to_json(timeline, summarise(timeline));
   summary_to_text(timeline, summarise(timeline));
   comparison_to_text(timeline, timeline, compare(timeline, timeline));
+  explanation_to_json(timeline, explain(timeline));
   write_perfetto(timeline, trace.path());
 }
 
