@@ -34,5 +34,6 @@ void add_calibrate_command(Command&, int& exit_code);
 void add_gui_command(Command&, int& exit_code);
 void add_demo_command(Command&, int& exit_code);
 void add_doctor_command(Command&, int& exit_code);
+void add_validate_command(Command&, int& exit_code);
 
 }  // namespace pgram::cli

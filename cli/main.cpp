@@ -28,6 +28,7 @@ static int run(int argc, char** argv) {
     add_gui_command(app, exit_code);
     add_demo_command(app, exit_code);
     add_doctor_command(app, exit_code);
+    add_validate_command(app, exit_code);
   };
   try {
     const bool good = run_command_line(

@@ -31,7 +31,7 @@ static ChannelSet read_channels(YamlFields fields) {
 static ChannelSearch read_search(YamlFields fields, bool same_channels) {
   ChannelSearch search;
   search.ring = read_channels(fields.fields("ring"));
-  search.tree = read_channels(fields.fields("tree"));
+  if (fields.has("tree")) search.tree = read_channels(fields.fields("tree"));
   if (fields.has("nvls")) search.nvls = read_channels(fields.fields("nvls"));
   if (fields.has("tree_pattern")) search.tree_by_one_device = choice(fields, "tree_pattern", {"balanced", "tree"}) == 1;
   search.same_channels = same_channels;
