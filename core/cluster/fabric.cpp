@@ -197,8 +197,8 @@ bool FabricTopology::route_around(uint32_t from, uint32_t to, std::span<const ui
   const NextLinkRule by_index = [](uint32_t, uint32_t device, std::span<const uint32_t> choices) {
     return device % choices.size();
   };
-  const std::vector<uint32_t> next = ShortestRoutes(graph).next_links(here(to), by_index, down_here);
-  if (!follow(graph, next, here(from), here(to), links)) return false;
+  const ShortestRoutes routes(graph);
+  if (!routes.follow(routes.next_links(here(to), by_index, down_here), here(from), here(to), links)) return false;
   for (uint32_t& link : links) link = number_of(link);
   return true;
 }

@@ -34,7 +34,7 @@ const GraphTopology::Next& GraphTopology::next_links(uint32_t to) const {
 
 void GraphTopology::route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const {
   links.clear();
-  if (from != to) follow(graph_, next_links(to), from, to, links);
+  if (from != to) routes_.follow(next_links(to), from, to, links);
 }
 
 bool GraphTopology::route_around(uint32_t from, uint32_t to, std::span<const uint32_t> down,
@@ -42,7 +42,7 @@ bool GraphTopology::route_around(uint32_t from, uint32_t to, std::span<const uin
   route(from, to, links);
   const auto is_down = [&](uint32_t link) { return std::binary_search(down.begin(), down.end(), link); };
   if (std::none_of(links.begin(), links.end(), is_down)) return true;
-  return follow(graph_, routes_.next_links(to, rule_, down), from, to, links);
+  return routes_.follow(routes_.next_links(to, rule_, down), from, to, links);
 }
 
 Path GraphTopology::path(uint32_t from, uint32_t to) const {

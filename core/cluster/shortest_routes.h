@@ -20,7 +20,7 @@ class ShortestRoutes {
  public:
   static constexpr uint32_t kNoLink = ~0u;
 
-  explicit ShortestRoutes(const ClusterGraph&);  ///< keeps a reference
+  explicit ShortestRoutes(const ClusterGraph&);
   ~ShortestRoutes();
   ShortestRoutes(const ShortestRoutes&) = delete;
   ShortestRoutes& operator=(const ShortestRoutes&) = delete;
@@ -29,15 +29,14 @@ class ShortestRoutes {
   /// `down`: links (ascending) not to use.
   std::vector<uint32_t> next_links(uint32_t device, const NextLinkRule&, std::span<const uint32_t> down = {}) const;
 
+  /// Follows `next` (of next_links for `to`). False where there is no way.
+  bool follow(const std::vector<uint32_t>& next, uint32_t from, uint32_t to, std::vector<uint32_t>& links) const;
+
  private:
   struct Graph;
-  const ClusterGraph& cluster_;
   std::unique_ptr<const Graph> graph_;
+  std::vector<uint32_t> ends_;  ///< the vertex that a link leads to
 };
-
-/// Follows `next` (of next_links for `to`). False where there is no way.
-bool follow(const ClusterGraph&, const std::vector<uint32_t>& next, uint32_t from, uint32_t to,
-            std::vector<uint32_t>& links);
 
 /// What a route is worth.
 Path path_along(const ClusterGraph&, std::span<const uint32_t> links);
