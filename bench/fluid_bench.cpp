@@ -139,11 +139,11 @@ void beside_simgrid(const char* what, const sim::FluidProblem& problem, double a
 #endif
 }
 
-/// Five problems, each twice the one before. Growth as n log n would give 2 x (1 + 1/log2 n) each time.
+/// Five problems, each with twice the `size` of the one before: how the time grows beside n log n.
 void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& make, uint32_t first) {
   std::printf("\n%s\n  %12s %10s %14s %16s %16s %22s\n", what, "tasks", "seconds", "us per task", "touched/date",
-              "changed/date", "time of the one before");
-  double before = 0;
+              "changed/date", "beside the row above");
+  double before = 0, tasks_before = 0;
   for (uint32_t size = first; size <= 16 * first; size *= 2) {
     const sim::FluidProblem problem = make(size);
     const Measured m = measure(problem, 5);
@@ -153,23 +153,27 @@ void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& 
     std::printf("  %12s %10.4f %14.3f %16.2f %16.2f", format_count(problem.tasks.size()).c_str(), m.seconds,
                 1e6 * m.seconds / tasks, static_cast<double>(s.touched) / dates,
                 static_cast<double>(s.changed) / dates);
-    if (before > 0) std::printf("   x %.2f (n log n: %.2f)", m.seconds / before, 2 * (1 + 1 / std::log2(tasks / 2)));
+    if (before > 0) {
+      const double n_log_n = tasks * std::log2(tasks) / (tasks_before * std::log2(tasks_before));
+      std::printf("   x %.2f (n log n: %.2f)", m.seconds / before, n_log_n);
+    }
     std::printf("\n");
     before = m.seconds;
+    tasks_before = tasks;
   }
 }
 
 }  // namespace
 
 int main() {
-  beside_simgrid("100,000 random tasks on a leaf-spine network of 512 hosts, about 450 of them at once",
+  beside_simgrid("100,000 random tasks on a leaf-spine network of 512 hosts, up to 931 of them at once",
                  test::random_flows(100000, 512, 1), 10, true);
   beside_simgrid("A training step as ring steps: tp8, pp8, dp16", test::training_step(16), 20, false);
 
   growth(
       "More random flows on 512 hosts", [](uint32_t n) { return test::random_flows(n, 512, 1); }, 12500);
   growth(
-      "More random flows, more hosts: 100 for each host, a fourth of the hosts' number at once and more",
+      "More random flows on more hosts, 100 for each",
       [](uint32_t hosts) { return test::random_flows(100 * hosts, hosts, 1); }, 128);
   growth("A training step of more replicas", test::training_step, 1);
   growth(

@@ -9,7 +9,7 @@ namespace pgram::sim {
 // Levels that differ by less are the same level, worked out from sums in another order: nothing is passed on.
 static constexpr double kRounding = 1e-13;
 
-MaxMin::MaxMin(std::vector<double> capacities) : use_of_link_(capacities.size(), kNone) {
+MaxMin::MaxMin(std::vector<double> capacities) {
   links_.resize(capacities.size());
   for (size_t link = 0; link < links_.size(); ++link) links_[link].capacity = capacities[link];
 }
@@ -25,19 +25,15 @@ void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
   flow.num_uses = 0;
   for (const LinkUse& use : uses) {
     if (use.weight <= 0) continue;
-    uint32_t& known = use_of_link_[use.link];
-    if (known == kNone) {
-      known = flow.first_use + flow.num_uses++;
-      uses_[known] = {use.link, 0, 0};
-    }
-    uses_[known].weight += use.weight;
-  }
-  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
-    Use& use = uses_[u];
-    use_of_link_[use.link] = kNone;
     Link& link = links_[use.link];
-    use.place = static_cast<uint32_t>(link.users.size());
-    link.users.push_back({slot, u, use.weight});
+    if (!link.users.empty() && link.users.back().slot == slot) {  // its second time there
+      User& user = link.users.back();
+      user.weight = uses_[user.use].weight += use.weight;
+      continue;
+    }
+    const uint32_t number = flow.first_use + flow.num_uses++;
+    uses_[number] = {use.link, static_cast<uint32_t>(link.users.size()), use.weight};
+    link.users.push_back({slot, number, use.weight});
     // Whoever is alone on a link is held back by his bound.
     if (link.users.size() > 1) reach(use.link);
   }

@@ -91,7 +91,6 @@ class MaxMin {
   std::vector<Bound> bounds_;  // by slot
   std::vector<Use> uses_;
   std::vector<std::vector<uint32_t>> free_room_;  // in uses_, by the logarithm of its size
-  std::vector<uint32_t> use_of_link_;             // while a flow is added: its use of each link, else kNone
 
   std::vector<uint32_t> reached_, widened_;         // links
   std::vector<std::pair<double, uint32_t>> stops_;  // a heap: links by `next`; those whose `next` is another are void

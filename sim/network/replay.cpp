@@ -43,6 +43,11 @@ class Replay {
   }
 
  private:
+  struct Way {
+    double latency = 0;
+    uint32_t first_use = 0, num_uses = 0;
+  };
+
   static std::vector<double> capacities(const FluidProblem& problem) {
     std::vector<double> all;
     for (const FluidLink& link : problem.links) all.push_back(link.bytes_per_second);
@@ -56,6 +61,7 @@ class Replay {
     for (uint32_t predecessor : problem_.predecessors) ++first_successor_[predecessor + 1];
     for (size_t task = 0; task < num_tasks; ++task) first_successor_[task + 1] += first_successor_[task];
     successors_.resize(problem_.predecessors.size());
+    missing_.reserve(num_tasks);
     std::vector<uint32_t> next(first_successor_.begin(), first_successor_.end() - 1);
     for (uint32_t task = 0; task < num_tasks; ++task) {
       const FluidTask& t = problem_.tasks[task];
@@ -76,7 +82,7 @@ class Replay {
       for (uint32_t i = 0; i < route.count; ++i) {
         latency += problem_.links[problem_.route_links[route.first + i]].latency;
       }
-      latency_.push_back(latency);
+      ways_.push_back({latency, route.first, route.count});
     }
   }
 
@@ -97,7 +103,7 @@ class Replay {
   void start(uint32_t task) {
     times_.start[task] = now_;
     const FluidTask& t = problem_.tasks[task];
-    const double latency = t.is_message ? latency_[t.place] : 0;
+    const double latency = t.is_message ? ways_[t.place].latency : 0;
     if (latency > 0) {
       waiting_.push({now_ + latency, task, 0});
     } else {
@@ -113,8 +119,8 @@ class Replay {
     }
     std::span<const LinkUse> uses(&uses_[problem_.route_links.size() + t.place], 1);
     if (t.is_message) {
-      const FluidRoute& route = problem_.routes[t.place];
-      uses = {uses_.data() + route.first, route.count};
+      const Way& way = ways_[t.place];
+      uses = {uses_.data() + way.first_use, way.num_uses};
     }
     network_.start(now_, task, t.work, kInfinity, uses);
   }
@@ -144,8 +150,8 @@ class Replay {
   std::vector<uint32_t> ready_to_end_;
   std::vector<uint32_t> missing_;  // predecessors that have not ended
   std::vector<uint32_t> first_successor_, successors_;
-  std::vector<LinkUse> uses_;    // of the routes, then of each host
-  std::vector<double> latency_;  // of each route
+  std::vector<LinkUse> uses_;  // of the routes, then of each host
+  std::vector<Way> ways_;      // the routes
 };
 
 }  // namespace
