@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "sim/deadlock.h"
 #include "sim/problem.h"
 
 namespace pgram::sim {
@@ -63,7 +64,7 @@ class Evaluator {
       outcome.tasks += w.tasks;
     }
     if (const std::vector<Stuck> tasks = stuck(); !tasks.empty()) {
-      outcome.error = deadlock_text(problem_.plan, tasks);
+      outcome.error = deadlock_text(problem_, tasks);
     }
     return outcome;
   }

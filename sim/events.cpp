@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/core_sharing.h"
+#include "sim/deadlock.h"
 #include "sim/event_queue.h"
 #include "sim/problem.h"
 
@@ -115,7 +116,7 @@ class EventLoop {
     const bool finished = std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank& rank) {
       return rank.call == rank.instance->program->calls.size() && rank.oldest == rank.next;
     });
-    if (!finished) outcome.error = deadlock_text(problem_.plan, stuck());
+    if (!finished) outcome.error = deadlock_text(problem_, stuck());
     return outcome;
   }
 

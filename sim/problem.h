@@ -41,14 +41,6 @@ struct Outcome {
   std::string error;  ///< a deadlock
 };
 
-/// A task that never started because not all came to its meeting place.
-struct Stuck {
-  Task task;
-  uint16_t comm = 0;
-};
-/// "deadlock: rank 0 send_f0>1(layer 0, mb 1).0:send waits on f0>1; ...": at most a handful of tasks.
-std::string deadlock_text(const Plan&, const std::vector<Stuck>&);
-
 /// Span of a task that reached the head of its stream at `arrival`, started at `start` when its partners were there,
 /// and ended at `end`. As in a measured timeline, the span begins with the waiting and says how long it was.
 inline Span make_span(const Instance& instance, uint32_t call, uint16_t op, uint8_t stream, Picoseconds arrival,

@@ -104,8 +104,10 @@ TEST_P(Streams, DeadlockNamesTheTasks) {
   make.call(1, make.transfer("receive there", Kernel::recv, there, Stream::misc));
   const SimulationResult result = run(make.plan, 0, 0, 0);
   EXPECT_EQ(result.error,
-            "deadlock: rank 0 send there(layer 0, mb 0).0:send waits on f0>1; "
-            "rank 1 send back(layer 0, mb 0).0:send waits on f1>0");
+            "deadlock: rank 0 send there(layer 0, mb 0).0:send waits on f0>1 for "
+            "rank 1 receive there(layer 0, mb 0).0:recv, which comes after rank 1 send back(layer 0, mb 0).0:send; "
+            "that waits on f1>0 for rank 0 receive back(layer 0, mb 0).0:recv, which comes after "
+            "rank 0 send there(layer 0, mb 0).0:send: a cycle of 2 waits");
   EXPECT_TRUE(result.timeline.spans.empty());
 }
 
@@ -113,7 +115,50 @@ TEST_P(Streams, DeadlockNamesTheTasks) {
 TEST_P(Streams, MissingReceiveIsADeadlock) {
   PlanMaker make(2);
   make.call(0, make.transfer("send", Kernel::send, make.channel(0, 1), Stream::misc));
-  EXPECT_EQ(run(make.plan, 0, 0, 0).error, "deadlock: rank 0 send(layer 0, mb 0).0:send waits on f0>1");
+  EXPECT_EQ(run(make.plan, 0, 0, 0).error,
+            "deadlock: rank 0 send(layer 0, mb 0).0:send waits on f0>1 for rank 1, which never comes: "
+            "its program has no such operation");
+}
+
+// Rank 2 waits for a cycle that it is not part of: 2 waits for 0, 0 for 1, 1 for 0. The cycle alone is told.
+TEST_P(Streams, DeadlockLeavesOutWhoOnlyWaitsForTheCycle) {
+  PlanMaker make(3);
+  const uint16_t there = make.channel(0, 1), back = make.channel(1, 0), onward = make.channel(0, 2);
+  make.call(0, make.transfer("send there", Kernel::send, there, Stream::misc));
+  make.call(0, make.transfer("receive back", Kernel::recv, back, Stream::misc));
+  make.call(0, make.transfer("send onward", Kernel::send, onward, Stream::misc));
+  make.call(1, make.transfer("send back", Kernel::send, back, Stream::misc));
+  make.call(1, make.transfer("receive there", Kernel::recv, there, Stream::misc));
+  make.call(2, make.transfer("receive onward", Kernel::recv, onward, Stream::misc));
+  const std::string error = run(make.plan, 0, 0, 0).error;
+  EXPECT_EQ(error.find("onward"), std::string::npos) << error;
+  EXPECT_NE(error.find(": a cycle of 2 waits"), std::string::npos) << error;
+}
+
+// An all-reduce whose third member stands in an earlier all-reduce that the first has behind this one: on two streams
+// each, so that only an event orders them.
+TEST_P(Streams, DeadlockOfCollectivesFollowsTheEvents) {
+  PlanMaker make(3);
+  Communicator world;
+  world.name = "world";
+  world.axes = kPp;
+  const uint16_t x = make.comm(world);
+  world.name = "pair";
+  world.roles = {0, 2};
+  const uint16_t y = make.comm(world);
+  const uint16_t on_world = make.transfer("world sum", Kernel::all_reduce, x, Stream::misc);
+  const uint16_t on_pair = make.transfer("pair sum", Kernel::all_reduce, y, Stream::data);
+  make.call(0, on_world, {}, {0});
+  make.call(0, on_pair, {0});
+  make.call(1, on_world);
+  make.call(2, on_pair, {}, {0});
+  make.call(2, on_world, {0});
+  EXPECT_EQ(
+      run(make.plan, 0, 0, 0).error,
+      "deadlock: rank 0 world sum(layer 0, mb 0).0:all_reduce waits on world for "
+      "rank 2 world sum(layer 0, mb 0).0:all_reduce, which comes after rank 2 pair sum(layer 0, mb 0).0:all_reduce; "
+      "that waits on pair for rank 0 pair sum(layer 0, mb 0).0:all_reduce, which comes after "
+      "rank 0 world sum(layer 0, mb 0).0:all_reduce: a cycle of 2 waits");
 }
 
 TEST_P(Streams, SpansAreSortedByRankStreamStart) {
