@@ -1,6 +1,7 @@
 #include "sim/memory.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace pgram::sim {
@@ -13,6 +14,7 @@ struct CallTime {
 struct Change {
   Picoseconds time = 0;
   int64_t bytes = 0;
+  uint32_t pool = 0;
 };
 
 bool comes_and_goes(RecordKind kind) {
@@ -50,8 +52,8 @@ std::vector<Change> slot_changes(const Plan& plan, const Program& program, const
       if (!comes_and_goes(record.kind)) continue;
       Picoseconds& last = given_back[first_slot[arg.pool()] + arg.slot()];
       const int64_t bytes = static_cast<int64_t>(record.bytes);
-      if (arg.allocates()) changes.push_back({std::max(times[c].start, last), bytes});
-      if (arg.frees()) changes.push_back({last = std::max(times[c].end, last), -bytes});
+      if (arg.allocates()) changes.push_back({std::max(times[c].start, last), bytes, arg.pool()});
+      if (arg.frees()) changes.push_back({last = std::max(times[c].end, last), -bytes, arg.pool()});
     }
   }
   std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
@@ -79,6 +81,31 @@ std::vector<CounterSample> memory_over_time(const Plan& plan, uint32_t rank, std
     }
   }
   return samples;
+}
+
+MemoryPeak memory_at_peak(const Plan& plan, uint32_t rank, std::span<const Span> spans) {
+  const auto samples = memory_over_time(plan, rank, spans);
+  MemoryPeak peak;
+  peak.rank = rank;
+  peak.time = std::ranges::max_element(samples, {}, &CounterSample::value)->time;
+
+  const Program& program = plan.programs[plan.role(rank)];
+  std::vector<uint32_t> slots;
+  for (const Pool& pool : program.pools)
+    slots.push_back(comes_and_goes(plan.records[pool.record].kind) ? 0 : pool.slots);
+  for (const Change& change : slot_changes(plan, program, call_times(program, spans))) {
+    if (change.time <= peak.time) slots[change.pool] += change.bytes < 0 ? -1 : 1;
+  }
+  for (size_t p = 0; p < slots.size(); ++p) {
+    const Record& record = plan.records[program.pools[p].record];
+    const uint64_t bytes = uint64_t{slots[p]} * record.bytes;
+    if (bytes == 0) continue;
+    peak.parts.push_back({program.pools[p].record, slots[p], bytes});
+    peak.held.bytes[static_cast<size_t>(record.kind)] += bytes;
+    peak.held.total += bytes;
+  }
+  std::ranges::stable_sort(peak.parts, std::ranges::greater(), &MemoryPeak::Part::bytes);
+  return peak;
 }
 
 }  // namespace pgram::sim

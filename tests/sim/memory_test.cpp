@@ -1,4 +1,6 @@
 // Memory over time.
+#include "sim/memory.h"
+
 #include <gtest/gtest.h>
 
 #include "core/planner/schedule.h"
@@ -52,6 +54,44 @@ TEST(Memory, StaticPoolsAndReusedSlots) {
   const SimulationResult result = simulate(make.plan, unused_cluster(), laws(2, 0, 0));
   using Samples = std::vector<std::pair<Picoseconds, int64_t>>;
   EXPECT_EQ(memory_of(result.timeline, 0), (Samples{{0, 3010}, {4, 3010}}));
+}
+
+// Two stages of GPipe with three micro-batches: at its peak rank 0 holds the activations of all three.
+TEST(Memory, CompositionOfThePeak) {
+  const Plan plan = make_schedule_plan(gpipe(2, 3));
+  const SimulationResult result = simulate(plan, unused_cluster(), laws(3, 5, 0));
+  const auto spans = result.timeline.spans;
+  const auto of_first = std::ranges::equal_range(spans, 0u, {}, &Span::rank);
+  const sim::MemoryPeak peak = sim::memory_at_peak(plan, 0, {of_first.begin(), of_first.end()});
+  const auto samples = memory_of(result.timeline, 0);
+  const auto highest = std::ranges::max_element(samples, {}, &std::pair<Picoseconds, int64_t>::second);
+  EXPECT_EQ(peak.time, highest->first);
+  EXPECT_EQ(static_cast<int64_t>(peak.held.total), highest->second);
+  uint32_t saved = 0;
+  uint64_t bytes = 0;
+  for (const auto& part : peak.parts) {
+    if (plan.records[part.record].kind == RecordKind::saved) saved += part.slots;
+    bytes += part.bytes;
+  }
+  EXPECT_EQ(saved, 3u);
+  EXPECT_EQ(bytes, peak.held.total);
+  EXPECT_GE(peak.held.bytes[static_cast<size_t>(RecordKind::saved)], 3u * 64);
+}
+
+TEST(Memory, CompositionAddsUpOnRandomPlans) {
+  test::RandomCases cases(22);
+  for (int i = 0; i < 10; ++i) {
+    const test::RandomCase c = cases.next();
+    const SimulationResult result = simulate(c.plan, c.cluster, {});
+    for (uint32_t rank = 0; rank < c.plan.mesh.ranks(); ++rank) {
+      if (result.timeline.representative_of(rank) != rank) continue;
+      const auto own = std::ranges::equal_range(result.timeline.spans, rank, {}, &Span::rank);
+      const sim::MemoryPeak peak = sim::memory_at_peak(c.plan, rank, {own.begin(), own.end()});
+      int64_t highest = 0;
+      for (const auto& [time, bytes] : memory_of(result.timeline, rank)) highest = std::max(highest, bytes);
+      ASSERT_EQ(static_cast<int64_t>(peak.held.total), highest) << c.text;
+    }
+  }
 }
 
 // 1F1B holds min(P - r, M) activations on rank r at its peak. Edges besides: the pools bound them.
