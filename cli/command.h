@@ -29,6 +29,7 @@ void add_fluid_command(Command&, int& exit_code);
 void add_layouts_command(Command&, int& exit_code);
 void add_run_command(Command&, int& exit_code);
 void add_compare_command(Command&, int& exit_code);
+void add_explain_command(Command&, int& exit_code);
 void add_export_command(Command&, int& exit_code);
 void add_calibrate_command(Command&, int& exit_code);
 void add_gui_command(Command&, int& exit_code);

@@ -23,6 +23,7 @@ static int run(int argc, char** argv) {
     add_layouts_command(app, exit_code);
     add_run_command(app, exit_code);
     add_compare_command(app, exit_code);
+    add_explain_command(app, exit_code);
     add_export_command(app, exit_code);
     add_calibrate_command(app, exit_code);
     add_gui_command(app, exit_code);

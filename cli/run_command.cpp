@@ -11,6 +11,7 @@
 #include "core/base/errors.h"
 #include "core/exec/byte_text.h"
 #include "core/plan/plan_file.h"
+#include "core/timeline/explanation.h"
 #include "core/timeline/summary.h"
 
 namespace pgram::cli {
@@ -69,16 +70,19 @@ std::unique_ptr<Backend> make_backend(const Plan& plan, const Flags& flags, cons
 
 void print_result(const Flags& flags, const RunResult& result) {
   const Summary summary = summarise(result.timeline);
+  const Explanation explanation = explain(result.timeline);
   if (flags.json) {
     nlohmann::ordered_json out;
     out["first_step"] = result.first_step;
     out["losses"] = result.losses;
     out["gradient_norms"] = result.gradient_norms;
     out["summary"] = nlohmann::ordered_json::parse(summary_to_json(result.timeline, summary));
+    out["explanation"] = nlohmann::ordered_json::parse(explanation_to_json(result.timeline, explanation));
     std::printf("%s\n", out.dump(2).c_str());
     return;
   }
   std::printf("%s", summary_to_text(result.timeline, summary).c_str());
+  std::printf("%s", explanation_to_text(result.timeline, explanation).c_str());
   if (!flags.out.empty())
     std::printf("wrote %s; next: pgram compare sim.timeline %s\n", flags.out.c_str(), flags.out.c_str());
   if (!flags.save.empty()) std::printf("wrote %s; go on with --load %s\n", flags.save.c_str(), flags.save.c_str());

@@ -9,6 +9,7 @@
 #include "core/base/errors.h"
 #include "core/base/units.h"
 #include "core/plan/plan_file.h"
+#include "core/timeline/explanation.h"
 #include "core/timeline/summary.h"
 #include "sim/simulate.h"
 
@@ -75,11 +76,14 @@ int run(const Flags& flags) {
   if (!result.error.empty()) throw RunError(result.error);
   if (!flags.out.empty()) write_timeline(result.timeline, flags.out);
   const Summary summary = summarise(result.timeline);
+  const Explanation explanation = explain(result.timeline);
   if (flags.json) {
     nlohmann::ordered_json out;
     for (const auto& [key, value] : plan.facts) out["plan"][key] = value;
     out["memory"] = memory_to_json(plan, cluster);
+    out["memory"]["peak_per_rank"] = peak_to_json(result.timeline, cluster);
     out["summary"] = nlohmann::ordered_json::parse(summary_to_json(result.timeline, summary));
+    out["explanation"] = nlohmann::ordered_json::parse(explanation_to_json(result.timeline, explanation));
     out["simulation"] = {{"ranks", plan.mesh.ranks()},
                          {"ranks_simulated", result.classes},
                          {"tasks", result.tasks},
@@ -91,7 +95,9 @@ int run(const Flags& flags) {
     return kGood;
   }
   std::printf("%s", summary_to_text(result.timeline, summary).c_str());
+  std::printf("%s\n", explanation_to_text(result.timeline, explanation).c_str());
   std::printf("%s", memory_to_text(plan, cluster).c_str());
+  std::printf("%s", peak_to_text(result.timeline, cluster).c_str());
   const bool folded = result.classes < plan.mesh.ranks();
   std::printf("%s of %s ranks simulated%s, %s tasks; plan and verify %.3g ms, simulate %.3g ms\n",
               format_count(result.classes).c_str(), format_count(plan.mesh.ranks()).c_str(),

@@ -92,7 +92,13 @@ ordered_json path_to_json(const Timeline& timeline, const CriticalPath& path) {
   return json;
 }
 
-std::string table(const ShareRows& rows, const std::string& title) {
+/// Of tables for people: what would be printed as nothing is left out.
+void drop_tiny(ShareRows& rows) {
+  std::erase_if(rows, [](const auto& row) { return row.second < 0.0005; });
+}
+
+std::string table(ShareRows rows, const std::string& title) {
+  drop_tiny(rows);
   if (rows.empty()) return "";
   TextTable table;
   table.add({title, "of the step"});
@@ -168,7 +174,9 @@ std::string explanation_to_json(const Timeline& timeline, const Explanation& exp
 std::string explanations_to_text(const Timeline& a, const Timeline& b, const std::string& name_a,
                                  const std::string& name_b) {
   const Explanation explanation_a = explain(a), explanation_b = explain(b);
-  const auto side_by_side = [&](const std::string& title, const ShareRows& rows_a, const ShareRows& rows_b) {
+  const auto side_by_side = [&](const std::string& title, ShareRows rows_a, ShareRows rows_b) {
+    drop_tiny(rows_a);
+    drop_tiny(rows_b);
     if (rows_a.empty() && rows_b.empty()) return std::string();
     TextTable table;
     table.add({title, name_a, name_b});
