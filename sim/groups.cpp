@@ -11,11 +11,12 @@ Usage find_usage(const Plan& plan) {
     usage.first_op.push_back(usage.first_op.back() + static_cast<uint32_t>(body.ops.size()));
   }
   for (const Program& program : plan.programs) {
-    std::vector<char> body_used(plan.bodies.size()), comm_used(plan.comms.size());
-    for (const Call& call : program.calls) body_used[call.body] = 1;
+    std::vector<uint32_t>& calls = usage.calls.emplace_back(plan.bodies.size());
+    for (const Call& call : program.calls) ++calls[call.body];
+    std::vector<char> comm_used(plan.comms.size());
     std::vector<uint16_t>& bodies = usage.bodies.emplace_back();
-    for (uint16_t b = 0; b < body_used.size(); ++b) {
-      if (!body_used[b]) continue;
+    for (uint16_t b = 0; b < calls.size(); ++b) {
+      if (calls[b] == 0) continue;
       bodies.push_back(b);
       for (const Op& op : plan.bodies[b].ops) {
         if (op.comm != kNoComm) comm_used[op.comm] = 1;

@@ -14,6 +14,7 @@ constexpr uint32_t kNone = ~0u;
 struct Usage {
   std::vector<std::vector<uint16_t>> comms;   ///< per role, ascending
   std::vector<std::vector<uint16_t>> bodies;  ///< per role, ascending
+  std::vector<std::vector<uint32_t>> calls;   ///< per role, of each Body: how many
   std::vector<uint32_t> first_op;             ///< per body; one past the end: ops of all bodies
 };
 Usage find_usage(const Plan&);

@@ -98,10 +98,13 @@ struct Setup {
   void check_range(const Plan& plan) const {
     double total = 0;
     for (size_t c = 0; c < tables.size(); ++c) {
-      for (const Call& call : plan.programs[plan.role(quotient.representative[c])].calls) {
-        for (size_t i = usage.first_op[call.body]; i < usage.first_op[call.body + 1]; ++i) {
-          total += static_cast<double>(tables[c][i].hold) + static_cast<double>(tables[c][i].tail);
+      const uint32_t role = plan.role(quotient.representative[c]);
+      for (uint16_t body : usage.bodies[role]) {
+        double once = 0;
+        for (size_t i = usage.first_op[body]; i < usage.first_op[body + 1]; ++i) {
+          once += static_cast<double>(tables[c][i].hold) + static_cast<double>(tables[c][i].tail);
         }
+        total += once * usage.calls[role][body];
       }
     }
     constexpr double kMost = 1e18;
@@ -116,8 +119,10 @@ struct Setup {
   std::vector<Span> place_spans(const Plan& plan) {
     std::vector<std::array<uint64_t, kStreams>> counts(plan.programs.size());
     for (size_t role = 0; role < plan.programs.size(); ++role) {
-      for (const Call& call : plan.programs[role].calls) {
-        for (const Op& op : plan.bodies[call.body].ops) ++counts[role][static_cast<size_t>(op.stream)];
+      for (uint16_t body : usage.bodies[role]) {
+        for (const Op& op : plan.bodies[body].ops) {
+          counts[role][static_cast<size_t>(op.stream)] += usage.calls[role][body];
+        }
       }
     }
     uint64_t total = 0;
@@ -140,9 +145,10 @@ struct Setup {
 
 void count_provenance(const Setup& setup, SimulationResult& result) {
   for (const Instance& instance : setup.problem.instances) {
-    for (const Call& call : instance.program->calls) {
-      const auto& body = setup.costs.provenance(call.body);
-      for (int p = 0; p < kProvenances; ++p) result.provenance[p] += body[p];
+    const uint32_t role = setup.problem.plan.role(instance.rank);
+    for (uint16_t body : setup.usage.bodies[role]) {
+      const auto& ops = setup.costs.provenance(body);
+      for (int p = 0; p < kProvenances; ++p) result.provenance[p] += uint64_t{ops[p]} * setup.usage.calls[role][body];
     }
   }
 }
