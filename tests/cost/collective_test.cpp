@@ -325,6 +325,32 @@ TEST(NcclParts, OneInEachOfSeveralNodes) {
               182e9 * 32 / 62, 1);
 }
 
+/// 8 A100 on PCIe: one ring of 15 GB/s through the CPUs, no LL128, no tree known. Simple: 15 x 8/14 GB/s, 8.4 + 14
+/// x 5.7 us; LL: half of it, 6.6 + 14 x 1.0 us. Two nodes, which the profile does not know, are a closed form.
+TEST(Nccl, PcieWithoutNvlink) {
+  const System one("a100-pcie"), two("a100-pcie:2");
+  const CollectiveCost simple = *one.cost(Collective::all_reduce, ring, Simple, kGiB);
+  EXPECT_NEAR(simple.bytes_per_second, 15e9 * 8 / 14, 1);
+  EXPECT_NEAR(simple.latency, 88.2e-6, 1e-12);
+  EXPECT_EQ(simple.channels, 2u);
+  const CollectiveCost ll = *one.cost(Collective::all_reduce, ring, LL, kGiB);
+  EXPECT_NEAR(ll.bytes_per_second, 7.5e9 * 8 / 14, 1);
+  EXPECT_NEAR(ll.latency, 20.6e-6, 1e-12);
+  EXPECT_FALSE(one.cost(Collective::all_reduce, ring, LL128, kGiB));
+  EXPECT_FALSE(one.cost(Collective::all_reduce, tree, Simple, kGiB));
+  EXPECT_EQ(one.choose(Collective::all_reduce, kGiB).algorithm, ring);
+  EXPECT_FALSE(two.cost(Collective::all_reduce, ring, LL, kGiB));
+  EXPECT_TRUE(two.cost(Collective::all_reduce, ring, Simple, kGiB));
+}
+
+/// Rings of 12 GB/s or less run on 256 threads: 256 x 64 = 16 KiB a channel.
+TEST(NcclChannels, SlowRingsHaveFewerThreads) {
+  System system("a100-pcie");
+  EXPECT_EQ(system.cost(Collective::all_reduce, ring, Simple, 32 * kKiB)->channels, 1u);
+  system.cluster.nccl->one_node.ring.intra_bytes_per_second = 12e9;
+  EXPECT_EQ(system.cost(Collective::all_reduce, ring, Simple, 32 * kKiB)->channels, 2u);
+}
+
 /// Broadcast and reduce are rings. In one node all channels go the same way, and one hop is counted; over several nodes
 /// n hops, of a tree where Simple. H100: 8.4 + 3.4; over 2 nodes 8.4 + 16 x 14.
 TEST(Nccl, BroadcastIsARing) {
