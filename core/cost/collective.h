@@ -37,9 +37,9 @@ struct CollectiveCost {
   Seconds time(Bytes bytes) const { return latency + static_cast<double>(bytes) / bytes_per_second; }
 };
 
-/// Alone on its links, of `bytes` as nccl-tests counts them (all-gather, reduce-scatter: the parts of all ranks
-/// together; all-to-all: what one rank holds for all). `group`: devices, each once. nullopt where this algorithm or
-/// protocol cannot do that.
+/// Alone on its links (of one that several devices hang on, only with its members' share: Path), of `bytes` as
+/// nccl-tests counts them (all-gather, reduce-scatter: the parts of all ranks together; all-to-all: what one rank holds
+/// for all). `group`: devices, each once. nullopt where this algorithm or protocol cannot do that.
 /// - Where the cluster has a profile for NCCL (Cluster::nccl): NCCL's own ring, tree, nvls, nvls_tree and pat by
 ///   core/cost/nccl.h; send_recv and all_to_all over the links plus the start of NCCL's kernel.
 /// - Everything else over the links alone, protocol simple: core/cost/closed_forms.h.
