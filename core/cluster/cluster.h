@@ -33,7 +33,7 @@ struct MeasuredTransfer {
   uint32_t busy = 1;
 };
 
-/// A kind of processor: data sheet figures, fitted efficiencies, and (after calibration) measured tables.
+/// A kind of processor: data sheet figures, efficiencies, and (after calibration) measured tables.
 struct Device {
   std::string name;    ///< "h100-sxm"
   std::string source;  ///< where the numbers come from
@@ -42,9 +42,13 @@ struct Device {
   double memory_bytes_per_second = 0;
   double fp32_flops_per_second = 0;  ///< dense peak of matrix products
   double bf16_flops_per_second = 0;
-  double matmul_efficiency = 0.75;       ///< share of peak a large matrix product reaches
-  double attention_efficiency = 0.5;     ///< of peak, with the FLOPs of a causal mask counted (half of the square)
-  double memory_efficiency = 0.85;       ///< share of bandwidth an element-wise kernel reaches
+  double matmul_efficiency = 0.75;    ///< share of peak a large matrix product reaches
+  double attention_efficiency = 0.5;  ///< of peak, with the FLOPs of a causal mask counted (half of the square)
+  double memory_efficiency = 0.85;    ///< share of bandwidth an element-wise kernel reaches
+  /// Which efficiencies were fitted to measurements of this kind of processor (arithmetic: in bf16).
+  struct Fitted {
+    bool matmul = false, attention = false, memory = false;
+  } fitted;
   Seconds launch_seconds = 0;            ///< added to every kernel on its stream
   uint32_t sms = 0;                      ///< streaming multiprocessors of a GPU; 0: not known
   double copy_bytes_per_second = 0;      ///< CPU: memory copies between ranks

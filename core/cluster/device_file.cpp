@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <utility>
 
 #include "core/base/errors.h"
 #include "core/base/yaml_reader.h"
@@ -56,6 +58,32 @@ static bool read_is_cpu(YamlFields& fields) {
   return kind == "cpu";
 }
 
+static Device::Fitted read_fitted(YamlFields& fields) {
+  Device::Fitted fitted;
+  std::istringstream words(fields.text_or("fitted", ""));
+  for (std::string word; words >> word;) {
+    if (word == "matmul") {
+      fitted.matmul = true;
+    } else if (word == "attention") {
+      fitted.attention = true;
+    } else if (word == "memory") {
+      fitted.memory = true;
+    } else {
+      fields.fail("fitted", "expected words of matmul, attention and memory, got \"" + word.substr(0, 20) + "\"");
+    }
+  }
+  return fitted;
+}
+
+static std::string text_of(const Device::Fitted& fitted) {
+  std::string text;
+  for (const auto& [is_fitted, word] :
+       {std::pair(fitted.matmul, "matmul"), {fitted.attention, "attention"}, {fitted.memory, "memory"}}) {
+    if (is_fitted) text += (text.empty() ? "" : " ") + std::string(word);
+  }
+  return text;
+}
+
 Device read_device(const std::string& path) {
   YamlFields fields = read_yaml(path);
   refuse_version(fields, "pgram_device", kVersion);
@@ -70,6 +98,7 @@ Device read_device(const std::string& path) {
   device.matmul_efficiency = fields.number("matmul_efficiency", 1e-3, 1);
   device.attention_efficiency = fields.number("attention_efficiency", 1e-3, 1);
   device.memory_efficiency = fields.number("memory_efficiency", 1e-3, 1);
+  device.fitted = read_fitted(fields);
   device.launch_seconds = fields.number("launch_us", 0, 1e6, -6);
   device.sms = static_cast<uint32_t>(fields.integer_or("sms", 1, 4096, 0));
   if (device.is_cpu) {
@@ -137,6 +166,7 @@ static std::string to_yaml(const Device& device) {
   line("matmul_efficiency", format_number(device.matmul_efficiency));
   line("attention_efficiency", format_number(device.attention_efficiency));
   line("memory_efficiency", format_number(device.memory_efficiency));
+  if (const std::string fitted = text_of(device.fitted); !fitted.empty()) line("fitted", fitted);
   line("launch_us", format_number(device.launch_seconds, -6));
   if (device.sms) line("sms", std::to_string(device.sms));
   if (device.is_cpu) {

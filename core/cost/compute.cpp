@@ -12,6 +12,8 @@ const char* name_of(Provenance provenance) {
       return "measured";
     case Provenance::interpolated:
       return "interpolated";
+    case Provenance::fitted:
+      return "fitted";
     case Provenance::roofline:
       return "roofline";
   }
@@ -29,16 +31,19 @@ static bool multiplies_in_bf16(const Plan& plan, const Body& body, const Op& op)
   return false;
 }
 
-static double efficiency_of(Kernel kernel, const Device& device) {
-  const bool attends = kernel == Kernel::attention || kernel == Kernel::attention_bwd;
-  return attends ? device.attention_efficiency : device.matmul_efficiency;
-}
-
-static Seconds roofline(const Plan& plan, const Body& body, const Op& op, const Device& device) {
-  const double peak = multiplies_in_bf16(plan, body, op) ? device.bf16_flops_per_second : device.fp32_flops_per_second;
-  const Seconds arithmetic = static_cast<double>(op.flops) / (peak * efficiency_of(op.kernel, device));
+static Duration roofline(const Plan& plan, const Body& body, const Op& op, const Device& device) {
+  const bool bf16 = multiplies_in_bf16(plan, body, op);
+  const bool attends = op.kernel == Kernel::attention || op.kernel == Kernel::attention_bwd;
+  const double peak = bf16 ? device.bf16_flops_per_second : device.fp32_flops_per_second;
+  const double efficiency = attends ? device.attention_efficiency : device.matmul_efficiency;
+  const Seconds arithmetic = static_cast<double>(op.flops) / (peak * efficiency);
   const Seconds memory = static_cast<double>(op.bytes) / (device.memory_bytes_per_second * device.memory_efficiency);
-  return device.launch_seconds + std::max(arithmetic, memory);
+  // Attention was measured forwards only.
+  const bool fitted_arithmetic =
+      attends ? op.kernel == Kernel::attention && device.fitted.attention : device.fitted.matmul;
+  const bool fitted = arithmetic > memory ? bf16 && fitted_arithmetic : device.fitted.memory;
+  return {bounded_picoseconds(device.launch_seconds + std::max(arithmetic, memory)),
+          fitted ? Provenance::fitted : Provenance::roofline};
 }
 
 Duration compute_duration(const Plan& plan, const Body& body, const Op& op, const Device& device, uint32_t busy,
@@ -47,7 +52,7 @@ Duration compute_duration(const Plan& plan, const Body& body, const Op& op, cons
   if (!device.kernels.empty() && !multiplies_in_bf16(plan, body, op))
     if (const auto found = measured_kernel(device, op.kernel, kernel_shape(plan, body, op), busy, threads))
       return {bounded_picoseconds(found->seconds), found->provenance};
-  return {bounded_picoseconds(roofline(plan, body, op, device)), Provenance::roofline};
+  return roofline(plan, body, op, device);
 }
 
 }  // namespace pgram

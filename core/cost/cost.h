@@ -1,4 +1,4 @@
-// What one Task costs on one Device: measured table, interpolation, then a roofline with fitted efficiencies.
+// What one Task costs on one Device: measured table, interpolation, then a roofline whose efficiencies may be fitted.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace pgram {
 
-enum class Provenance : uint8_t { measured, interpolated, roofline };
-constexpr int kProvenances = 3;
+enum class Provenance : uint8_t { measured, interpolated, fitted, roofline };
+constexpr int kProvenances = 4;
 const char* name_of(Provenance);
 
 struct Duration {
@@ -25,6 +25,8 @@ struct Duration {
 /// - interpolated: it has the kernel. Matrix products and attention take the rate (work per second) of the entries
 ///   around the shape, weighted by nearness in log space; other kernels lie on straight pieces of log time over log
 ///   elements. Beyond the table the nearest entry's rate goes on;
+/// - fitted: the roofline, where the efficiency of what bounds it was fitted to measurements of this kind of processor
+///   (Device::fitted; those of arithmetic are of bf16);
 /// - roofline: launch + max(FLOPs / reached peak, bytes / reached bandwidth) (Williams et al. 2009), with bf16's peak
 ///   where an operand is bf16.
 /// `busy`: how many devices of the machine compute at the same time, `threads`: cores of each (both select measured

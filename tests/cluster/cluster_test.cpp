@@ -221,6 +221,7 @@ Device random_device(std::mt19937_64& random) {
   device.matmul_efficiency = u(random);
   device.attention_efficiency = u(random);
   device.memory_efficiency = u(random);
+  device.fitted = {random() % 2 == 0, random() % 2 == 0, random() % 2 == 0};
   device.launch_seconds = 1e-5 * u(random);
   if (device.is_cpu) {
     device.copy_bytes_per_second = 1e10 * u(random);
@@ -251,6 +252,9 @@ TEST(DeviceFile, GivesBackExactlyWhatWasWritten) {
     EXPECT_EQ(a.matmul_efficiency, b.matmul_efficiency);
     EXPECT_EQ(a.attention_efficiency, b.attention_efficiency);
     EXPECT_EQ(a.memory_efficiency, b.memory_efficiency);
+    EXPECT_EQ(a.fitted.matmul, b.fitted.matmul);
+    EXPECT_EQ(a.fitted.attention, b.fitted.attention);
+    EXPECT_EQ(a.fitted.memory, b.fitted.memory);
     EXPECT_EQ(a.launch_seconds, b.launch_seconds);
     EXPECT_EQ(a.copy_bytes_per_second, b.copy_bytes_per_second);
     EXPECT_EQ(a.transfer_latency_seconds, b.transfer_latency_seconds);

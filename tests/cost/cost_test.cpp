@@ -85,6 +85,26 @@ TEST(Roofline, IsLaunchPlusTheSlowerOfArithmeticAndMemory) {
   EXPECT_EQ(add(5, 10).duration(device).time, to_picoseconds(3 + 24));
 }
 
+TEST(Roofline, IsFittedWhereTheEfficiencyThatCountsIs) {
+  // As above: bf16 of 400^3 takes 25,600 s of arithmetic and 38,400 s of memory, or 256,000 s with a tenth of the peak.
+  Device device = round_device();
+  device.fitted.memory = true;
+  EXPECT_EQ(matmul(400, 400, 400, DType::bf16).duration(device).provenance, Provenance::fitted);
+  device.bf16_flops_per_second = 1000;
+  EXPECT_EQ(matmul(400, 400, 400, DType::bf16).duration(device).provenance, Provenance::roofline);
+  device.fitted.matmul = true;
+  EXPECT_EQ(matmul(400, 400, 400, DType::bf16).duration(device).provenance, Provenance::fitted);
+  // Fits are of bf16: arithmetic in fp32 is not.
+  EXPECT_EQ(matmul(400, 400, 400).duration(device).provenance, Provenance::roofline);
+  OneOp attention(Kernel::attention, {{8, 8}, {8, 24}}, DType::bf16, 100000, 10);
+  EXPECT_EQ(attention.duration(device).provenance, Provenance::roofline);
+  device.fitted.attention = true;
+  EXPECT_EQ(attention.duration(device).provenance, Provenance::fitted);
+  OneOp backward(Kernel::attention_bwd, {{8, 24}, {8, 8}, {8, 24}, {8, 8}}, DType::bf16, 100000, 10);
+  EXPECT_EQ(backward.duration(device).provenance, Provenance::roofline);
+  EXPECT_EQ(matmul(8192, 8192, 8192, DType::bf16).duration(find_device("h100-sxm")).provenance, Provenance::fitted);
+}
+
 TEST(Roofline, AttentionHasItsOwnEfficiency) {
   OneOp op(Kernel::attention, {{8, 8}, {8, 24}}, DType::f32, 1000, 10);
   // 1,000 / (1,000 x 0.1) = 10 s.
