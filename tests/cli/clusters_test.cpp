@@ -1,6 +1,7 @@
 // pgram clusters, and clusters of every kind where the other commands take one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "program.h"
@@ -44,8 +45,8 @@ TEST(Clusters, OfEveryKindCanBeSimulated) {
         std::string("fat-tree-dgx-h100:2"), std::string("dragonfly-dgx-h100"), xml, text}) {
     const Outcome o = run(
         folder, "simulate --model tiny-llama --cluster " + cluster + " --layout dp2 --global-batch 4 --seq 32 --json");
-    EXPECT_EQ(o.code, 0) << cluster << ": " << o.err;
-    if (o.code == 0) EXPECT_GT(json::parse(o.out)["summary"]["step_seconds"].get<double>(), 0) << cluster;
+    ASSERT_EQ(o.code, 0) << cluster << ": " << o.err;
+    EXPECT_GT(json::parse(o.out)["summary"]["step_seconds"].get<double>(), 0) << cluster;
   }
 }
 
