@@ -26,6 +26,7 @@ void add_models_commands(Command&, int& exit_code);
 void add_plan_command(Command&, int& exit_code);
 void add_simulate_command(Command&, int& exit_code);
 void add_fluid_command(Command&, int& exit_code);
+void add_collective_command(Command&, int& exit_code);
 void add_layouts_command(Command&, int& exit_code);
 void add_run_command(Command&, int& exit_code);
 void add_compare_command(Command&, int& exit_code);

@@ -20,6 +20,7 @@ static int run(int argc, char** argv) {
     add_plan_command(app, exit_code);
     add_simulate_command(app, exit_code);
     add_fluid_command(app, exit_code);
+    add_collective_command(app, exit_code);
     add_layouts_command(app, exit_code);
     add_run_command(app, exit_code);
     add_compare_command(app, exit_code);

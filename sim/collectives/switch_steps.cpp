@@ -5,9 +5,13 @@ namespace pgram::sim {
 
 using Range = StepBuilder::Range;
 
+/// Connections of their own: what comes back from the switch must not wait behind the next chunk's way up.
+enum Way : uint32_t { kPull, kPush, kTrees };
+
 /// Member j gets the sum of part(j) over the node: two rounds.
 template <class Part>
 static void pull(StepBuilder& builder, uint32_t round, const std::vector<uint32_t>& node, uint32_t hub, Part part) {
+  builder.channel = kPull;
   for (uint32_t j = 0; j < node.size(); ++j) {
     for (const uint32_t member : node) builder.reduce(round, member, hub, part(j));
     builder.copy(round + 1, hub, node[j], part(j));
@@ -17,6 +21,7 @@ static void pull(StepBuilder& builder, uint32_t round, const std::vector<uint32_
 /// All get part(j) of member j, itself too: two rounds.
 template <class Part>
 static void push(StepBuilder& builder, uint32_t round, const std::vector<uint32_t>& node, uint32_t hub, Part part) {
+  builder.channel = kPush;
   for (uint32_t j = 0; j < node.size(); ++j) {
     builder.copy(round, node[j], hub, part(j));
     for (const uint32_t member : node) builder.copy(round + 1, hub, member, part(j));
@@ -30,7 +35,6 @@ void add_nvls(StepBuilder& builder, const GroupNodes& shape) {
   for (uint32_t chunk = 0; chunk < chunks; ++chunk) {
     builder.chunk = chunk;
     const auto part = [&](uint32_t j) { return Range{shape.nodes[0][j] * chunks + chunk, 1}; };
-    // A round later for each chunk: what goes on after the switch comes before the next chunk on the same link.
     uint32_t round = chunk;
     if (reduces_parts(program.collective)) pull(builder, round, shape.nodes[0], n, part), round += 2;
     if (gathers_parts(program.collective)) push(builder, round, shape.nodes[0], n, part);
@@ -52,6 +56,7 @@ void add_nvls_tree(StepBuilder& builder, const GroupNodes& shape) {
       std::vector<uint32_t> across;
       for (const auto& node : shape.nodes) across.push_back(node[j]);
       for (uint32_t which = 0; which < 2; ++which) {
+        builder.channel = kTrees + which;
         const Tree tree(across, binary_tree(nodes, static_cast<int>(which)));
         const Range half{part(j).first + which, 1};
         tree.reduce(builder, chunk + 2, half);

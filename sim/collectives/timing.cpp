@@ -17,6 +17,7 @@ namespace pgram::sim {
 
 namespace {
 
+constexpr double kPiece = 64 << 10;  // bytes of a chunk on a channel, where NCCL's model applies
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// How the group lies, every link being its own: `shape_of` counts on sharing.
@@ -187,7 +188,7 @@ uint32_t default_chunks(Collective collective, Algorithm algorithm, Protocol pro
   const double size = static_cast<double>(bytes), pieces = program.channels;
   const double most = std::clamp(static_cast<double>(1u << 20) / static_cast<double>(program.messages()), 1.0, 128.0);
   if (nccl_models(collective, algorithm, shape, cluster))
-    return static_cast<uint32_t>(std::clamp(size / pieces / (512 << 10), 1.0, most));
+    return static_cast<uint32_t>(std::clamp(size / pieces / kPiece, 1.0, most));
   const auto cost = alone_cost(collective, algorithm, protocol, bytes, shape, cluster);
   const double step = std::max(shape.inside_latency, shape.between_latency);
   const double best = cost && step > 0 ? std::sqrt((program.steps - 1) * size / cost->bytes_per_second / step) : most;

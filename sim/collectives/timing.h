@@ -35,8 +35,8 @@ struct CollectiveFlow {
 CollectiveFlow collective_flow(Collective, Algorithm, Protocol, Bytes, std::span<const uint32_t> group, const Cluster&);
 
 /// Chunks that suit the size where an algorithm is a pipeline (tree, nvls, nvls_tree, broadcast and reduce by ring):
-/// 512 KiB on a channel where NCCL's model applies; else the number that makes the textbook's pipeline fastest. 1 for
-/// the others.
+/// 64 KiB on a channel and at most 128 where NCCL's model applies; else the number that makes the textbook's pipeline
+/// fastest. 1 for the others. No more than a million messages in all.
 uint32_t default_chunks(Collective, Algorithm, Protocol, Bytes, std::span<const uint32_t> group, const Cluster&);
 
 /// Message i of the program is task `task_of[i]`; a join is a computation of no work.
