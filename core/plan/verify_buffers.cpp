@@ -110,6 +110,7 @@ class RoleChecker {
     return &cells_[first_cell_[arg.pool()] + arg.slot() * static_cast<uint32_t>(record_of(arg).fields.size())];
   }
   std::string slot_text(Arg arg) const { return record_of(arg).name + "[" + std::to_string(arg.slot()) + "]"; }
+  std::string name(Arg arg, uint16_t field) const { return slot_text(arg) + "." + record_of(arg).fields[field].name; }
   std::string text(uint32_t call, int op) const { return task_text(plan_, role_, call, op); }
   void fail(std::string message) {
     if (error_.empty()) error_ = std::move(message);
@@ -156,8 +157,7 @@ class RoleChecker {
             const std::vector<uint16_t>& overlaps = overlaps_[program_.pools[arg.pool()].record][field];
             const bool same = field == other_field || std::count(overlaps.begin(), overlaps.end(), other_field);
             if (!same || (k >= body.ops[i].num_writes && l >= body.ops[j].num_writes)) return;
-            fail(text(c, i) + " starts together with " + text(c, j) + ", though both use " + slot_text(arg) + "." +
-                 record_of(arg).fields[field].name);
+            fail(text(c, i) + " starts together with " + text(c, j) + ", though both use " + name(arg, field));
           });
         });
       }
@@ -219,43 +219,47 @@ class RoleChecker {
     Cell* cells = cells_of(arg);
     const bool writes = k < op.num_writes, reads = !writes || (op.read_writes >> k & 1);
     const Record& record = record_of(arg);
-    const auto name = [&] { return slot_text(arg) + "." + record.fields[field].name; };
-    if (reads && !cells[field].defined) fail(text(c, i) + " reads " + name() + " before it is written");
-    if (record.kind == RecordKind::gradient)
-      check_gradient(c, i, op, cells[field], record.fields[field], writes, name());
-    check_ordered(c, i, static_cast<int>(op.stream), cells[field], writes, known, name());
+    if (reads && !cells[field].defined) fail(text(c, i) + " reads " + name(arg, field) + " before it is written");
+    if (record.kind == RecordKind::gradient) check_gradient(c, i, op, arg, field, cells[field], writes);
+    const auto used = [&] { return name(arg, field); };
+    check_ordered(c, i, static_cast<int>(op.stream), cells[field], writes, known, used);
     if (!writes) return;
     for (uint16_t other : overlaps_[program_.pools[arg.pool()].record][field]) {
-      check_ordered(c, i, static_cast<int>(op.stream), cells[other], true, known, name());
+      check_ordered(c, i, static_cast<int>(op.stream), cells[other], true, known, used);
     }
   }
 
   /// A gradient is accumulated, then summed once over each axis on which it is partial, then used.
-  void check_gradient(uint32_t c, uint16_t i, const Op& op, const Cell& cell, const Field& field, bool writes,
-                      const std::string& name) {
+  void check_gradient(uint32_t c, uint16_t i, const Op& op, Arg arg, uint16_t index, const Cell& cell, bool writes) {
+    const Field& field = record_of(arg).fields[index];
     if (is_communication(op.kernel)) {
       const AxisMask axes = plan_.comms[op.comm].axes;
       if (axes & ~field.partial_axes) {
-        fail(text(c, i) + " sums " + name + " over " + plan_.comms[op.comm].name + ", where it is whole already");
+        fail(text(c, i) + " sums " + name(arg, index) + " over " + plan_.comms[op.comm].name +
+             ", where it is whole already");
       }
-      if (cell.reduced & axes) fail(text(c, i) + " sums " + name + " a second time over " + plan_.comms[op.comm].name);
+      if (cell.reduced & axes)
+        fail(text(c, i) + " sums " + name(arg, index) + " a second time over " + plan_.comms[op.comm].name);
       return;
     }
     if (op.kernel == Kernel::zero) return;
-    if (writes && cell.reduced) fail(text(c, i) + " adds to " + name + ", which was already reduced");
+    if (writes && cell.reduced) fail(text(c, i) + " adds to " + name(arg, index) + ", which was already reduced");
     if (!writes && (field.partial_axes & ~cell.reduced)) {
       static constexpr std::array kAxisNames{"tp", "dp", "pp (tied copies)"};
       int axis = 0;
       while (!((field.partial_axes & ~cell.reduced) >> axis & 1)) ++axis;
-      fail(text(c, i) + " reads " + name + " before its sum over " + kAxisNames[axis] + ": an all-reduce is missing");
+      fail(text(c, i) + " reads " + name(arg, index) + " before its sum over " + kAxisNames[axis] +
+           ": an all-reduce is missing");
     }
   }
 
+  /// `name` is asked for only where something is wrong.
+  template <class Name>
   void check_ordered(uint32_t c, uint16_t i, int stream, const Cell& cell, bool writes, const Known& known,
-                     const std::string& name) {
+                     const Name& name) {
     const auto unordered = [&](uint32_t call, uint16_t op, int other) {
       fail(text(c, i) + " on stream " + name_of(static_cast<Stream>(stream)) + " is not ordered after " +
-           text(call, op) + " on stream " + name_of(static_cast<Stream>(other)) + ", though both use " + name);
+           text(call, op) + " on stream " + name_of(static_cast<Stream>(other)) + ", though both use " + name());
     };
     if (cell.writer.number && cell.writer.stream != stream && known.finished[cell.writer.stream] < cell.writer.number) {
       unordered(cell.writer.call, cell.writer.op, cell.writer.stream);
