@@ -26,8 +26,8 @@ std::string some_text() {
 
 TEST(Commands, EveryHelpHasAnExample) {
   const Folder folder;
-  for (const char* command :
-       {"models", "clusters", "plan", "simulate", "layouts", "run", "compare", "calibrate", "export", "gui", "demo"}) {
+  for (const char* command : {"models", "clusters", "plan", "simulate", "layouts", "run", "explain", "compare",
+                              "calibrate", "export", "gui", "demo"}) {
     const Outcome help = run(folder, std::string(command) + " --help");
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  pgram " + std::string(command)), std::string::npos) << help.out;
@@ -43,6 +43,47 @@ TEST(Commands, ModelsAsJsonHavePublishedCounts) {
   EXPECT_EQ(counts.at("llama-3.1-8b"), 8'030'261'248u);
   EXPECT_EQ(counts.at("llama-3.1-70b"), 70'553'706'496u);
   EXPECT_EQ(counts.at("gpt2"), 124'439'808u);
+}
+
+TEST(Commands, ExplainSaysWhyEveryStreamIsIdle) {
+  const Folder folder;
+  const std::string sim = folder / "sim.timeline";
+  Outcome o =
+      run(folder, "simulate --model tiny-llama --cluster dgx-h100 --layout tp2.pp2 --global-batch 4 --seq 32 --out " +
+                      sim + " --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json simulated = json::parse(o.out);
+  // The path is as long as the step; the shares of idle time are the bubble's.
+  const double step = simulated["summary"]["step_seconds"];
+  EXPECT_NEAR(simulated["explanation"]["critical_path"]["seconds"].get<double>(), step, 1e-12);
+  double idle = 0;
+  for (const json& share : simulated["explanation"]["idle"]["share_by_reason"]) idle += share.get<double>();
+  EXPECT_NEAR(idle, simulated["summary"]["bubble_of_total"].get<double>(), 1e-9);
+  // Four kinds of duration; the peak's parts add up to the bytes that the timeline has.
+  EXPECT_EQ(simulated["simulation"]["durations"].size(), 4u);
+  EXPECT_GT(simulated["simulation"]["durations"]["fitted"].get<uint64_t>(), 0u);
+  uint64_t parts = 0;
+  const json& peak = simulated["memory"]["peak_per_rank"][0];
+  for (const json& part : peak["by_record"]) parts += part["bytes"].get<uint64_t>();
+  EXPECT_EQ(parts, peak["bytes"].get<uint64_t>());
+  EXPECT_EQ(parts, simulated["summary"]["ranks"][0]["peak_memory_bytes"].get<uint64_t>());
+
+  o = run(folder, "explain " + sim + " --rank 3 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json explained = json::parse(o.out);
+  double compute = 0;
+  for (const json& interval : explained["intervals"]) {
+    if (interval["stream"] == "compute")
+      compute += interval["end_seconds"].get<double>() - interval["start_seconds"].get<double>();
+  }
+  const json& last = simulated["summary"]["ranks"].back();  // rank 2, which stands for rank 3
+  EXPECT_NEAR(compute, last["idle_seconds"].get<double>(), 1e-12);
+  o = run(folder, "explain " + sim + " --rank 3");
+  EXPECT_NE(o.out.find("stream compute: idle "), std::string::npos) << o.out;
+  EXPECT_NE(o.out.find("pipeline bubble (fill): waits for rank 1 "), std::string::npos) << o.out;
+  o = run(folder, "explain " + sim + " --critical-path");
+  EXPECT_EQ(o.out.find("critical path of "), 0u) << o.out;
+  EXPECT_EQ(run(folder, "explain " + sim + " --rank 4").code, 2);
 }
 
 TEST(Commands, PlanSimulateRunCompareExport) {
