@@ -49,7 +49,7 @@ void print_idle(const StepGraph& graph, uint32_t rank, const std::vector<Idle>& 
 void print_path(const StepGraph& graph, const CriticalPath& path) {
   std::printf("critical path of %s\n", format_time(path.length()).c_str());
   for (const Segment& segment : path.segments) {
-    std::printf("  %10s  for %10s  %-13s  %s\n", format_time(segment.start - graph.step().start).c_str(),
+    std::printf("  %10s  for %10s  %-15s  %s\n", format_time(segment.start - graph.step().start).c_str(),
                 format_time(segment.end - segment.start).c_str(),
                 segment.what == PathWhat::work ? std::string(pgram::name_of(segment.category)).c_str()
                                                : pgram::name_of(segment.what),
