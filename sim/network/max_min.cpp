@@ -84,11 +84,11 @@ std::span<const uint32_t> MaxMin::work_out() {
     std::pop_heap(stops_.begin(), stops_.end(), std::greater<>());
     stops_.pop_back();
     Link& link = links_[number];
-    if (link.state != State::reached || link.next != level) continue;
+    if (link.state != State::reached || link.stop() != level) continue;
     if (link.stale) {
       link.candidate = fill(number);
       link.stale = false;
-      if (std::min(link.level, link.candidate) > level) {
+      if (link.stop() > level) {
         schedule(number);
         continue;
       }
@@ -163,10 +163,9 @@ void MaxMin::look_again(uint32_t number) {
 }
 
 void MaxMin::schedule(uint32_t number) {
-  Link& link = links_[number];
-  link.next = std::min(link.level, link.candidate);
-  if (link.next == kInfinity) return;
-  stops_.emplace_back(link.next, number);
+  const double stop = links_[number].stop();
+  if (stop == kInfinity) return;
+  stops_.emplace_back(stop, number);
   std::push_heap(stops_.begin(), stops_.end(), std::greater<>());
 }
 

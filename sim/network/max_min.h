@@ -61,12 +61,15 @@ class MaxMin {
     bool changed = false;
   };
   enum class State : uint8_t { idle, reached, fixed };
-  struct Link {
+  /// One cache line.
+  struct alignas(64) Link {
+    /// Where the rising rates stop at it: where it lets its flows go on, or is full.
+    double stop() const { return level < candidate ? level : candidate; }
+
     double capacity = 0;
     double level = kInfinity;
     double before = kInfinity;  // level before this call
     double candidate = 0;       // what the level would be as things stand
-    double next = kInfinity;    // the rising rates' next stop here: the lower of level and candidate
     State state = State::idle;
     bool stale = false;    // candidate is only a lower bound, or has to be looked at again
     bool widened = false;  // in widened_
@@ -93,7 +96,7 @@ class MaxMin {
   std::vector<std::vector<uint32_t>> free_room_;  // in uses_, by the logarithm of its size
 
   std::vector<uint32_t> reached_, widened_;         // links
-  std::vector<std::pair<double, uint32_t>> stops_;  // a heap: links by `next`; those whose `next` is another are void
+  std::vector<std::pair<double, uint32_t>> stops_;  // a heap of links; those whose stop is now another are void
   std::vector<uint32_t> changed_, reported_;        // slots
   std::vector<std::pair<double, double>> filling_;  // bound and weight of a link's flows
   uint32_t call_ = 0;
