@@ -63,11 +63,11 @@ void print(const std::string& what, const Measured& m) {
 int main() {
   constexpr Bytes kBytes = Bytes{1} << 30;
   std::printf("all-reduce of 1 GiB, every message a flow (best of 3, CPU time; aim: 1 M messages/s at 1,024 ranks):\n");
-  std::printf("ring over DGX H100, leaf and spine by rail:\n");
+  std::printf("ring over DGX H100, fat-tree:\n");
   std::vector<double> per_message;
   for (const uint32_t nodes : {8u, 16u, 32u, 64u, 128u}) {
-    const Measured m =
-        measure(Collective::all_reduce, Algorithm::ring, find_cluster("dgx-h100:" + std::to_string(nodes)), kBytes);
+    const Measured m = measure(Collective::all_reduce, Algorithm::ring,
+                               find_cluster("fat-tree-dgx-h100:" + std::to_string(nodes)), kBytes);
     print(std::to_string(nodes * 8) + " ranks", m);
     per_message.push_back((m.make + m.run) / static_cast<double>(m.messages) / std::log2(m.messages));
   }

@@ -210,7 +210,7 @@ void TimelineView::paint_row_text(QPainter& painter, int pane, size_t row) const
     if (width < kNameFrom || !names || track->kind[i] == kWaitingClass) continue;
     const Span& span = spans[track->span[i]];
     const Body& body = plan.bodies[plan.programs[plan.role(span.rank)].calls[span.call].body];
-    draw(track->start[i], track->end[i], QString::fromLatin1(name_of(body.ops[span.op].kernel).data()), true);
+    draw(track->start[i], track->end[i], QString::fromStdString(short_name(plan, body, body.ops[span.op])), true);
     named_until = static_cast<double>(track->end[i]);
   }
   for (const Block& block : track->blocks) {

@@ -104,10 +104,9 @@ std::string to_text(const Plan& plan, const Task& task) {
 
 Category category_of(const Body& body, const Op& op) {
   if (!is_communication(op.kernel)) return body.category;
-  if (is_point_to_point(op.kernel)) return Category::pipeline_comm;
-  return op.stream == Stream::tensor ? Category::tensor_comm
-         : op.stream == Stream::data ? Category::data_comm
-                                     : Category::other;
+  if (op.stream == Stream::tensor) return Category::tensor_comm;
+  if (op.stream == Stream::data) return Category::data_comm;
+  return is_point_to_point(op.kernel) ? Category::pipeline_comm : Category::other;
 }
 
 std::vector<uint32_t> members(const Plan& plan, uint16_t comm, uint32_t rank) {

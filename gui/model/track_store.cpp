@@ -86,6 +86,14 @@ std::optional<size_t> Track::piece_at(Picoseconds time) const {
   return std::nullopt;
 }
 
+std::string short_name(const Plan& plan, const Body& body, const Op& op) {
+  const size_t step = body.name.find(": ");
+  if (!plan.facts.contains("collective") || step == std::string::npos) return std::string(name_of(op.kernel));
+  std::string name = body.name.substr(step + 2);
+  if (const size_t rank = name.find(" rank "); rank != std::string::npos) name.erase(rank, 5);
+  return name;
+}
+
 std::optional<uint32_t> TrackStore::find(uint32_t rank, Stream stream) const {
   if (rank >= ranks()) return std::nullopt;
   const auto key = std::pair(timeline->representative_of(rank), stream);

@@ -49,6 +49,10 @@ struct TrackStore {
 /// The step must exist. Spans out of the plan's bounds are left out (files are not trusted).
 TrackStore make_tracks(std::shared_ptr<const Timeline>, size_t step);
 
+/// What a span is called where there is little room: its kernel; a collective's step by what it carries ("chunk 2 from
+/// 1").
+std::string short_name(const Plan&, const Body&, const Op&);
+
 /// A row of the window: the same rank and stream in both timelines. Tracks that a timeline lacks are empty.
 struct Row {
   uint32_t rank = 0;

@@ -256,7 +256,11 @@ StepTimes step_times(const StepProgram& program, Protocol protocol, Bytes bytes,
   for (size_t i = 0; i < program.transfers.size(); ++i) {
     const uint32_t task = problem.task_of[i];
     const bool has_latency_task = problem.split && !program.transfers[i].joins();
-    out.start.push_back(times.start[has_latency_task ? task - 1 : task]);
+    double start = times.start[has_latency_task ? task - 1 : task];
+    // While the one before is on the wire, only the latency passes.
+    if (has_latency_task && program.transfers[i].before != kNoTransfer)
+      start = std::max(start, out.finish[program.transfers[i].before]);
+    out.start.push_back(start);
     out.finish.push_back(times.finish[task]);
   }
   return out;

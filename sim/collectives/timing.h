@@ -49,7 +49,8 @@ StepProblem step_problem(const StepProgram&, Protocol, Bytes, std::span<const ui
 
 struct StepTimes {
   Seconds time = 0;
-  std::vector<double> start, finish;  ///< seconds, of each transfer of the program; a start is before the latency
+  std::vector<double> start, finish;  ///< seconds, of each transfer of the program; a start is before the latency, or
+                                      ///< where the message before it on its connection ends
   bool stopped = false;
   FlowNetwork::Statistics statistics;
 };

@@ -64,7 +64,7 @@ TEST(Collective, TimelineOfTheSteps) {
   const Timeline timeline = read_timeline(path);
   EXPECT_EQ(timeline.spans.size(), 48u);
   EXPECT_EQ(timeline.facts.at("algorithm"), "ring");
-  EXPECT_EQ(run(folder, "export " + path + " " + (folder / "ring.json")).code, 0);
+  EXPECT_EQ(run(folder, "export " + path + " --perfetto " + (folder / "ring.json")).code, 0);
 }
 
 TEST(Collective, BadInputIsRefusedInOneLine) {

@@ -78,6 +78,22 @@ TEST(StepTimeline, EveryAlgorithmMakesAGoodPlanAndIsReadBack) {
   std::remove(path.c_str());
 }
 
+TEST(StepTimeline, MessagesOfAConnectionComeOneAfterAnother) {
+  // A tree in chunks, where NCCL's model hides the latency: what is drawn on one stream of a rank must not overlap.
+  const Cluster cluster = find_cluster("dgx-h100");
+  const std::vector<uint32_t> group{0, 1, 2, 3, 4, 5, 6, 7};
+  const StepProgram program =
+      make_steps(Collective::all_reduce, Algorithm::tree, GroupNodes::of(group, cluster), {1, 8});
+  const Bytes bytes = 1 << 24;
+  const Timeline timeline = step_timeline(program, step_times(program, Protocol::simple, bytes, group, cluster),
+                                          Protocol::simple, bytes, cluster);
+  for (size_t i = 1; i < timeline.spans.size(); ++i) {
+    const Span &before = timeline.spans[i - 1], &span = timeline.spans[i];
+    if (before.rank != span.rank || before.stream != span.stream) continue;
+    EXPECT_LE(before.end, span.start);
+  }
+}
+
 TEST(StepTimeline, TooManyMessagesAreRefused) {
   EXPECT_THROW(trace({Collective::all_reduce, Algorithm::direct}, "dgx-h100:16", 128), InputError);
 }

@@ -36,6 +36,17 @@ TEST(TrackStore, GroupsTheComputeStreamByScheduleSlot) {
   EXPECT_EQ(compute.blocks[3].end, 11 * kMs);
 }
 
+TEST(TrackStore, StepsOfACollectiveAreCalledByWhatTheyCarry) {
+  Plan plan = *make_plan_by_hand();
+  Body body = plan.bodies[0];
+  const std::string kernel(name_of(body.ops[0].kernel));
+  body.name = "step 3: chunk 2 from rank 1, the sum of 4";
+  EXPECT_EQ(short_name(plan, body, body.ops[0]), kernel);
+  plan.facts["collective"] = "all_reduce";
+  EXPECT_EQ(short_name(plan, body, body.ops[0]), "chunk 2 from 1, the sum of 4");
+  EXPECT_EQ(short_name(plan, plan.bodies[0], body.ops[0]), kernel);
+}
+
 TEST(TrackStore, SplitsAWaitingReceive) {
   const TrackStore store = make_tracks(make_timeline_by_hand(make_plan_by_hand()), 0);
   const Track& receives = store.tracks[*store.find(1, channel_stream(true, false, true))];
