@@ -180,6 +180,21 @@ TEST_F(CommLaunch, VersionsThatDiffer) {
   }
 }
 
+TEST_F(CommLaunch, GpusOfDifferentKinds) {
+  const RunFolder folder("pp2");
+  const uint16_t port = free_port();
+  std::vector<Program> ranks;
+  for (uint32_t rank : {0, 1}) {
+    std::vector<std::string> environment = torchrun(rank, 2, port);
+    environment.push_back("PGRAM_EMULATION_NAMES=A100,H100");
+    ranks.emplace_back(folder.command({"--steps", "1"}), environment, folder / std::to_string(rank));
+  }
+  for (Program& rank : ranks) {
+    EXPECT_EQ(rank.wait(30), 2);
+    EXPECT_TRUE(contains(rank.err(), "the GPUs are of different kinds, A100 and H100")) << rank.err();
+  }
+}
+
 TEST_F(CommLaunch, AsManyProcessesAsRanks) {
   const RunFolder folder("tp2.pp2");
   Program two(folder.command({"--steps", "1"}), torchrun(0, 2, free_port()), folder / "two");
