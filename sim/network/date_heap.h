@@ -25,7 +25,6 @@ template <bool kTracked>
 class DateHeap {
  public:
   bool empty() const { return heap_.empty(); }
-  size_t size() const { return heap_.size(); }
   const Dated& first() const { return heap_.front(); }
 
   void push(const Dated& entry) {

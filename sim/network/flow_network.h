@@ -20,8 +20,8 @@ class FlowNetwork {
   explicit FlowNetwork(std::vector<double> capacities, double same_date = 0);
 
   /// Flow `id` (dense numbers of the caller, one flow at a time under each) begins to use its links now. `limit`: its
-  /// own bound on its rate, infinity for none. `uses` must live until the flow has ended; it may hold a link twice, and
-  /// be empty if there is a limit.
+  /// own bound on its rate, infinity for none. `uses` are copied; they may hold a link twice, and be none if there is a
+  /// limit.
   void start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses);
   bool idle() const;
   /// When the next flow ends if nothing else happens before; works the rates out where they are not known. Infinity

@@ -236,7 +236,8 @@ void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
     Link& o = links_[other];
     if (other == link || o.state == State::fixed) continue;
     if (o.state == State::reached) {
-      o.stale = o.stale || o.candidate > level;
+      // Where it would be full at this same level, it holds nobody back.
+      o.stale = o.stale || o.candidate >= level;
     } else if (o.level < kInfinity && o.level > level) {
       // Slower here, the flow leaves more to the others there: that level can only rise.
       reach(other);

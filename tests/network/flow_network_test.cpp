@@ -198,6 +198,23 @@ TEST(FlowNetwork, ARingIsOneFlow) {
   EXPECT_EQ(ends(network), (Ends{{2, 1}, {4.5, 0}}));
 }
 
+// Two rings over the same 1,000 hops of 100 B/s: 50 each, whichever hop is said to be full. The first (100 B) ends at 2
+// s, the other has 400 - 100 left at 100 B/s. One hop at 20 B/s from 3 s on: 200 B more, 10 s.
+TEST(FlowNetwork, TwoRingsOverTheSameHops) {
+  FlowNetwork network(std::vector<double>(1000, 100));
+  Uses ring;
+  for (uint32_t link = 0; link < 1000; ++link) ring.push_back({link, 1});
+  network.start(0, 0, 100, kInfinity, ring);
+  network.start(0, 1, 400, kInfinity, ring);
+  EXPECT_EQ(network.rate(0), 50);
+  EXPECT_EQ(network.rate(1), 50);
+  EXPECT_EQ(network.next_end(), 2);
+  EXPECT_EQ(network.finish(), 0u);
+  EXPECT_EQ(network.rate(1), 100);
+  network.set_capacity(3, 700, 20);
+  EXPECT_EQ(ends(network), (Ends{{13, 1}}));
+}
+
 // Flows that share no link with others are worked out without looking at any other.
 TEST(FlowNetwork, StrangersAreNotTouched) {
   FlowNetwork network(std::vector<double>(100, 10));
