@@ -76,6 +76,12 @@ void DetailsPanel::show_selection(const Scene& scene, const std::optional<Spot>&
   setCurrentIndex(0);
 }
 
+void DetailsPanel::show_idle(const QString& why) {
+  selection_->setRowCount(0);
+  title_->setText(why);
+  setCurrentIndex(0);
+}
+
 void DetailsPanel::show_differences(const Scene& scene) {
   differences_->setRowCount(0);
   differences_->setHorizontalHeaderLabels({tr("Body"), tr("Kernel"), tr("Tasks"), text(scene.title(0)),

@@ -14,6 +14,7 @@ class DetailsPanel : public QTabWidget {
  public:
   explicit DetailsPanel(QWidget* parent = nullptr);
   void show_selection(const Scene&, const std::optional<Spot>&);
+  void show_idle(const QString& why);
   void show_differences(const Scene&);
   QString title() const;
 

@@ -72,6 +72,7 @@ int run_gui(int argc, char** argv, const std::vector<std::string>& timeline_file
   window.resize(options.width, options.height);
   window.set_device_file(QString::fromStdString(options.device));
   window.set_colour_by_difference(options.colour_by_difference);
+  window.show_critical_path(options.critical_path);
   window.layout_panel()->set_inputs({});
   QStringList paths;
   for (const std::string& file : timeline_files) paths << QString::fromStdString(file);

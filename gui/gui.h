@@ -11,6 +11,7 @@ struct WindowOptions {
   int width = 1600, height = 940;  ///< of the window
   bool dark = false;
   bool colour_by_difference = false;
+  bool critical_path = false;
 };
 
 }  // namespace pgram::gui

@@ -41,6 +41,7 @@ MainWindow::MainWindow(QWidget* parent)
   connect_jobs();
   connect(view_, &TimelineView::selection_changed, this,
           [this] { details_->show_selection(view_->scene(), view_->selected()); });
+  connect(view_, &TimelineView::idle_selected, details_, &DetailsPanel::show_idle);
   connect(view_, &TimelineView::hover_changed, this, &MainWindow::show_hover);
   show_timelines(false);
   view_->setFocus();
@@ -170,6 +171,10 @@ void MainWindow::set_device_file(const QString& path) {
 
 void MainWindow::set_colour_by_difference(bool on) {
   difference_action_->setChecked(on);
+}
+
+void MainWindow::show_critical_path(bool on) {
+  path_action_->setChecked(on);
 }
 
 void MainWindow::say_error(const QString& message) {

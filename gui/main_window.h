@@ -31,6 +31,7 @@ class MainWindow : public QMainWindow {
   /// Device file for predictions on this machine.
   void set_device_file(const QString& path);
   void set_colour_by_difference(bool);
+  void show_critical_path(bool);
   void simulate();
   void run();
   bool export_picture(const QString& path);
@@ -79,7 +80,7 @@ class MainWindow : public QMainWindow {
   QLabel* status_ = nullptr;
   QProgressBar* progress_ = nullptr;
   QSpinBox* steps_ = nullptr;
-  QAction *run_action_ = nullptr, *stop_action_ = nullptr, *difference_action_ = nullptr;
+  QAction *run_action_ = nullptr, *stop_action_ = nullptr, *difference_action_ = nullptr, *path_action_ = nullptr;
   std::array<QAction*, 2> save_actions_{};
 };
 

@@ -129,6 +129,7 @@ void MainWindow::make_view_menu() {
     view_->set_colour_mode(on && view_->scene().matcher().matched() ? ColourMode::difference : ColourMode::kind);
   });
   toggle(tr("&Communication streams"), Qt::Key_C, true, [this](bool on) { view_->show_communication(on); });
+  path_action_ = toggle(tr("Critical &path"), Qt::Key_P, false, [this](bool on) { view_->show_critical_path(on); });
   // Home and F belong to the view itself, so that they keep their meaning in the fields of the panels
   add_action(menu, tr("&Fit"), {}, [this] { view_->fit(); })->setProperty("inToolBar", true);
   add_action(menu, tr("&Zoom to selection"), Qt::Key_Z, [this] { view_->zoom_to_selection(); });
@@ -148,7 +149,8 @@ void MainWindow::make_help_menu() {
                                    "<tr><td>Home, F<td>show everything"
                                    "<tr><td>Double click, Z<td>zoom to a task"
                                    "<tr><td>Hover<td>light the same task in both timelines"
-                                   "<tr><td>Click, Esc<td>select a task, deselect"
+                                   "<tr><td>Click, Esc<td>select a task, deselect; in a gap: why it is idle"
+                                   "<tr><td>P<td>show or hide the critical path"
                                    "<tr><td>X<td>colour by kind or by difference"
                                    "<tr><td>C<td>show or hide communication streams"
                                    "<tr><td>F5, F6, Ctrl+.<td>simulate, run, stop"

@@ -278,7 +278,31 @@ void TimelineView::paint_outline(QPainter& painter, const Spot& spot, QColor pen
   }
 }
 
+/// Along the bottom of its rows, with a line from row to row where it goes on elsewhere.
+void TimelineView::paint_critical_path(QPainter& painter, int pane) const {
+  constexpr double kThick = 3;
+  const auto pane_band = row_layout_.panes()[static_cast<size_t>(pane)];
+  painter.save();
+  painter.setClipRect(QRectF(axis_.left(), pane_band.top, axis_.width(), pane_band.height));
+  painter.setPen(Qt::NoPen);
+  painter.setBrush(colour(scene_.theme().limit));
+  double before = -1;
+  for (const PathPiece& piece : scene_.critical_path(shown_sides_[static_cast<size_t>(pane)])) {
+    const auto band = row_layout_.band(pane, piece.row);
+    const double left = axis_.x_of(static_cast<double>(piece.start)),
+                 right = axis_.x_of(static_cast<double>(piece.end));
+    const double y = band.top + band.height - kThick;
+    painter.drawRect(QRectF(left, y, std::max(1.0, right - left), kThick));
+    if (before >= 0 && before != y)
+      painter.drawRect(QRectF(left - 0.5, std::min(before, y), 1.5, std::abs(before - y) + kThick));
+    before = y;
+  }
+  painter.restore();
+}
+
 void TimelineView::paint_marks(QPainter& painter) const {
+  for (size_t pane = 0; critical_path_ && pane < shown_sides_.size(); ++pane)
+    paint_critical_path(painter, static_cast<int>(pane));
   const auto mark = [&](const std::optional<Spot>& spot, Pixel pixel, double width) {
     if (!spot) return;
     paint_outline(painter, *spot, colour(pixel), width);

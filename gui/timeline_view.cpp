@@ -58,6 +58,11 @@ void TimelineView::show_communication(bool shown) {
   update();
 }
 
+void TimelineView::show_critical_path(bool shown) {
+  critical_path_ = shown;
+  update();
+}
+
 void TimelineView::set_memory_limit(Bytes limit) {
   memory_limit_ = limit;
   update();
@@ -141,6 +146,14 @@ std::optional<Spot> TimelineView::spot_at(QPointF point) const {
   return scene_.spot_at(shown_sides_[static_cast<size_t>(place->pane)], place->row, axis_.time_at(point.x()));
 }
 
+QString TimelineView::idle_text_at(QPointF point) const {
+  const auto place = row_layout_.place_at(point.y());
+  if (!place || over_labels(point) || point.x() >= axis_.left() + axis_.width()) return {};
+  if (static_cast<size_t>(place->pane) >= shown_sides_.size()) return {};
+  return QString::fromStdString(
+      scene_.idle_text(shown_sides_[static_cast<size_t>(place->pane)], place->row, axis_.time_at(point.x())));
+}
+
 std::optional<QPointF> TimelineView::position_of(const Spot& spot) const {
   for (size_t pane = 0; pane < shown_sides_.size(); ++pane) {
     if (shown_sides_[pane] != spot.side) continue;
@@ -197,7 +210,11 @@ void TimelineView::mouseMoveEvent(QMouseEvent* event) {
 }
 
 void TimelineView::mouseReleaseEvent(QMouseEvent* event) {
-  if (!dragging_ && event->button() == Qt::LeftButton) select(spot_at(event->position()));
+  if (!dragging_ && event->button() == Qt::LeftButton) {
+    const auto spot = spot_at(event->position());
+    select(spot);
+    if (const QString why = idle_text_at(event->position()); !spot && !why.isEmpty()) Q_EMIT idle_selected(why);
+  }
   dragging_ = false;
   unsetCursor();
 }
@@ -263,8 +280,11 @@ void TimelineView::changeEvent(QEvent* event) {
 bool TimelineView::event(QEvent* event) {
   if (event->type() == QEvent::ToolTip) {
     const auto* help = static_cast<QHelpEvent*>(event);
+    const QString why = idle_text_at(help->pos()).toHtmlEscaped();  // inside a span it is that span's waiting
     if (const auto spot = spot_at(help->pos())) {
-      QToolTip::showText(help->globalPos(), tooltip_of(*spot), this);
+      QToolTip::showText(help->globalPos(), tooltip_of(*spot) + why, this);
+    } else if (!why.isEmpty()) {
+      QToolTip::showText(help->globalPos(), QStringLiteral("<p>%1</p>").arg(why), this);
     } else {
       QToolTip::hideText();
     }

@@ -22,6 +22,7 @@ class TimelineView : public QWidget {
                      bool keep_view = false);
   void set_colour_mode(ColourMode);
   void show_communication(bool);
+  void show_critical_path(bool);
   void set_memory_limit(Bytes limit);  ///< 0 = unknown
 
   const Scene& scene() const { return scene_; }
@@ -29,6 +30,8 @@ class TimelineView : public QWidget {
   const RowLayout& layout_of_rows() const { return row_layout_; }
   std::optional<Spot> hovered() const { return hovered_; }
   std::optional<Spot> selected() const { return selected_; }
+  /// Why the row under a point is idle there; empty where it is busy.
+  QString idle_text_at(QPointF) const;
   /// Centre of a span in widget coordinates, where it is visible.
   std::optional<QPointF> position_of(const Spot&) const;
 
@@ -43,6 +46,7 @@ class TimelineView : public QWidget {
  Q_SIGNALS:
   void selection_changed();
   void hover_changed();
+  void idle_selected(const QString& why);
 
  protected:
   void paintEvent(QPaintEvent*) override;
@@ -75,6 +79,7 @@ class TimelineView : public QWidget {
   void paint_gutter(QPainter&, int pane) const;
   void paint_outline(QPainter&, const Spot&, QColor, double width) const;
   void paint_marks(QPainter&) const;
+  void paint_critical_path(QPainter&, int pane) const;
   void paint_legend(QPainter&, QRectF) const;
   void paint_memory(QPainter&) const;
   void paint_memory_curve(QPainter&, int side, QRectF area, double top_value, uint32_t rank) const;
@@ -86,6 +91,7 @@ class TimelineView : public QWidget {
   std::optional<Spot> hovered_, selected_;
   std::optional<double> cursor_x_;
   Bytes memory_limit_ = 0;
+  bool critical_path_ = false;
   QRectF memory_area_, legend_area_;
   std::vector<int> shown_sides_;
 

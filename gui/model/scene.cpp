@@ -11,11 +11,13 @@ void Scene::set_timelines(std::shared_ptr<const Timeline> upper, std::shared_ptr
   for (size_t side = 0; side < 2; ++side) {
     painted_[side].clear();
     memory_[side].clear();
+    reasons_[side].reset();
     stores_[side].reset();
     if (!timelines[side] || timelines[side]->steps.empty()) continue;
     const size_t step = timelines[side]->median_step();
     stores_[side] = std::make_unique<TrackStore>(make_tracks(std::move(timelines[side]), step));
     painted_[side].resize(stores_[side]->tracks.size());
+    reasons_[side] = std::make_unique<Reasons>(*stores_[side]->timeline, step);
   }
   matcher_ = Matcher(store(0), store(1));
   const TrackStore* leader = store(0) ? store(0) : store(1);
@@ -89,6 +91,33 @@ std::optional<Pixel> Scene::colour_at(int side, size_t row, double time) const {
   return theme_->palette(mode_)[painted.classes[*piece]];
 }
 
+std::string Scene::idle_text(int side, size_t row, double time) const {
+  if (row >= rows_.size() || !track(side, row)) return "";
+  Reasons& reasons = *reasons_[static_cast<size_t>(side)];
+  const auto at = static_cast<Picoseconds>(std::floor(time)) + store(side)->origin;
+  const auto idle = reasons.at(rows_[row].rank, rows_[row].stream, at);
+  return idle ? "idle for " + format_time(idle->end - idle->start) + ": " + reasons.text(*idle) : "";
+}
+
+std::vector<PathPiece> Scene::critical_path(int side) const {
+  if (!store(side) || store(side)->spans().empty()) return {};
+  const Plan& plan = *timeline(side)->plan;
+  std::map<std::pair<uint32_t, Stream>, size_t> row_of;
+  for (size_t row = 0; row < rows_.size(); ++row) row_of[{rows_[row].rank, rows_[row].stream}] = row;
+  std::vector<PathPiece> pieces;
+  for (const Segment& segment : reasons_[static_cast<size_t>(side)]->path().segments) {
+    if (!segment.task || segment.what == PathWhat::host) continue;
+    const Task& task = *segment.task;
+    const Stream stream = plan.bodies[plan.programs[plan.role(task.rank)].calls[task.call].body].ops[task.op].stream;
+    auto found = row_of.find({task.rank, stream});
+    if (found == row_of.end()) found = row_of.find({timeline(side)->representative_of(task.rank), stream});
+    if (found == row_of.end()) continue;
+    const Picoseconds origin = store(side)->origin;
+    pieces.push_back({found->second, segment.start - origin, segment.end - origin});
+  }
+  return pieces;
+}
+
 const MemoryCurve& Scene::memory(int side, uint32_t rank) const {
   auto& kept = memory_[static_cast<size_t>(side)];
   const auto found = kept.find(rank);
@@ -156,8 +185,7 @@ std::vector<Detail> describe(const Scene& scene, const Spot& spot) {
   details.push_back(
       row("Duration", [&](const Spot& s) { return format_time(scene.span(s).end - scene.span(s).start); }));
   if (is_communication(op.kernel)) {
-    details.push_back(
-        row("Waiting", [&](const Spot& s) { return format_time(scene.span(s).wait()); }));
+    details.push_back(row("Waiting", [&](const Spot& s) { return format_time(scene.span(s).wait()); }));
   }
   const auto rate = [&](const Spot& s) {
     const double seconds = to_seconds(own_time(scene.span(s)));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gui/model/matcher.h"
+#include "gui/model/reasons.h"
 #include "gui/model/row_raster.h"
 #include "gui/model/track_store.h"
 
@@ -20,6 +21,12 @@ struct Spot {
   size_t row = 0;
   uint32_t span = 0;  ///< index into the side's step
   bool operator==(const Spot&) const = default;
+};
+
+/// A stretch of the critical path, on a row.
+struct PathPiece {
+  size_t row = 0;
+  Picoseconds start = 0, end = 0;  ///< since the step's start
 };
 
 class Scene {
@@ -53,6 +60,10 @@ class Scene {
   const Span& span(const Spot& spot) const { return store(spot.side)->spans()[spot.span]; }
   /// The task with the rank of the row, not of its representative.
   Task task(const Spot&) const;
+  /// Why a row is idle at a time: "idle for 12 us: waits for ..."; empty where it is busy or nothing is known.
+  std::string idle_text(int side, size_t row, double time) const;
+  /// What of a side's critical path is on the rows there are, in time order.
+  std::vector<PathPiece> critical_path(int side) const;
   /// memory_curve() of a side, kept until the timelines change.
   const MemoryCurve& memory(int side, uint32_t rank) const;
   /// Of the upper timeline, where it has memory samples, else of the lower.
@@ -75,6 +86,7 @@ class Scene {
   };
   mutable std::array<std::vector<Painted>, 2> painted_;  ///< by track
   mutable std::array<std::map<uint32_t, MemoryCurve>, 2> memory_;
+  mutable std::array<std::unique_ptr<Reasons>, 2> reasons_;
   uint32_t fullest_rank_ = 0;
 };
 

@@ -182,6 +182,45 @@ class TimelineViewTest : public QObject {
     QVERIFY(!view.selected());
   }
 
+  /// Rank 1's receive waits 2 of its 3 ms for rank 0's send; its compute stream ends a millisecond before the step.
+  void gapsSayWhyTheyAreIdle() {
+    TimelineView view;
+    show_both(view);
+    size_t compute = 0;
+    while (view.scene().rows()[compute].rank != 1 || view.scene().rows()[compute].stream != Stream::compute) ++compute;
+    const auto middle = view.position_of(Spot{0, compute, view.scene().track(0, compute)->span.back()});
+    QVERIFY(middle);
+    const QPointF gap(view.axis().x_of(11.5 * testing::kMs), middle->y());
+    QVERIFY2(view.idle_text_at(gap).contains(QStringLiteral("pipeline bubble (drain)")),
+             qPrintable(view.idle_text_at(gap)));
+    QVERIFY(view.idle_text_at(*middle).isEmpty());
+    QSignalSpy idle(&view, &TimelineView::idle_selected);
+    QTest::mouseClick(&view, Qt::LeftButton, Qt::NoModifier, gap.toPoint());
+    QCOMPARE(idle.count(), 1);
+    QVERIFY(!view.selected());
+  }
+
+  /// The path is drawn along the bottom of the rows it is on, in the colour of the memory limit.
+  void criticalPathIsShown() {
+    TimelineView view;
+    show_both(view);
+    const QColor line = QColor::fromRgb(view.scene().theme().limit | 0xff000000u);
+    const auto painted = [&] {
+      const QImage picture = view.grab().toImage();
+      int pixels = 0;
+      for (int y = 0; y < picture.height(); ++y) {
+        for (int x = 0; x < picture.width(); ++x) pixels += picture.pixelColor(x, y) == line;
+      }
+      return pixels;
+    };
+    const int before = painted();
+    view.show_critical_path(true);
+    // 8 of the upper's 12 ms, three pixels high; about as much below.
+    QVERIFY(painted() > before + 2 * 8 / 14.0 * view.axis().width());
+    view.show_critical_path(false);
+    QCOMPARE(painted(), before);
+  }
+
   void looksAsStored_data() {
     QTest::addColumn<bool>("dark");
     QTest::addColumn<bool>("difference");
