@@ -9,6 +9,7 @@ namespace pgram::sim {
 using Range = StepBuilder::Range;
 
 std::vector<uint32_t> ring_order(const GroupNodes& shape, uint32_t channel, uint32_t channels) {
+  if (!shape.rings.empty()) return shape.rings[channel % shape.rings.size()];
   std::vector<uint32_t> order;
   order.reserve(shape.members());
   for (size_t node = 0; node < shape.nodes.size(); ++node) {

@@ -45,8 +45,8 @@ void StepBuilder::deliver(uint32_t round, uint32_t source, uint32_t target, uint
 void StepBuilder::add(uint32_t round, const Transfer& transfer) {
   assert(transfer.count > 0 && transfer.source != transfer.target);
   if (messages_.size() >= kMostTransfers)
-    throw InputError("collective", "more than " + std::to_string(kMostTransfers) +
-                                       " messages: take a smaller group, fewer chunks or the network level 'flow'");
+    throw InputError("collective",
+                     "more than " + std::to_string(kMostTransfers) + " messages: take a smaller group or fewer chunks");
   messages_.push_back({round, transfer});
   messages_.back().transfer.channel = static_cast<uint16_t>(channel);
   messages_.back().transfer.chunk = static_cast<uint16_t>(chunk);

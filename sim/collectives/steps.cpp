@@ -48,6 +48,14 @@ GroupNodes GroupNodes::of(std::span<const uint32_t> group, const Cluster& cluste
     if (i == 0 || cluster.node_of(group[order[i]]) != cluster.node_of(group[order[i - 1]])) shape.nodes.emplace_back();
     shape.nodes.back().push_back(order[i]);
   }
+  if (shape.nodes.size() == 1) {
+    std::vector<uint32_t> devices;
+    for (const uint32_t member : order) devices.push_back(group[member]);
+    shape.rings = mesh_rings(devices, cluster);
+    for (auto& ring : shape.rings) {
+      for (uint32_t& place : ring) place = order[place];
+    }
+  }
   return shape;
 }
 
@@ -68,6 +76,7 @@ bool GroupNodes::is_even() const {
 }
 
 uint32_t default_channels(Algorithm algorithm, const GroupNodes& shape) {
+  if (algorithm == Algorithm::ring && !shape.rings.empty()) return static_cast<uint32_t>(shape.rings.size());
   const bool turns = algorithm == Algorithm::ring || algorithm == Algorithm::tree;
   return turns && shape.nodes.size() > 1 ? shape.fewest_in_a_node() : 1;
 }

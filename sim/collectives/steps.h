@@ -58,6 +58,7 @@ struct StepProgram {
 /// Members of a group by node, in rank order: what of a cluster an algorithm needs to know.
 struct GroupNodes {
   std::vector<std::vector<uint32_t>> nodes;
+  std::vector<std::vector<uint32_t>> rings;  ///< in one node without a switch: the orders that its wires allow
 
   static GroupNodes single(uint32_t members);                        ///< one node
   static GroupNodes even(uint32_t nodes, uint32_t members_of_each);  ///< 0, 1, ... node by node
@@ -68,14 +69,19 @@ struct GroupNodes {
 };
 
 struct StepOptions {
-  uint32_t channels = 0;  ///< 0: for rings and trees as many as the fewest members in a node of several, else 1
+  uint32_t channels = 0;  ///< 0: for rings and trees as many as the fewest members in a node of several;
+                          ///< rings within a node without a switch as many as there are; else 1
   uint32_t chunks = 1;    ///< parts that follow one another through the algorithm
 };
 
 /// The order of a ring: node by node. In channel c of k the last member of a node is another one for each c, so that
 /// every one sends a k-th of what leaves the node; of two nodes that follow one another the second is passed through
-/// the other way round, so that a message leaves and arrives by the same place in the node (its rail).
+/// the other way round, so that a message leaves and arrives by the same place in the node (its rail). Within one node
+/// without a switch one of GroupNodes::rings.
 std::vector<uint32_t> ring_order(const GroupNodes&, uint32_t channel, uint32_t channels);
+/// Rings (each way round) that share no wire, in a node of 3 to 16 devices that are wired to one another; none
+/// elsewhere. Indices into `devices`.
+std::vector<std::vector<uint32_t>> mesh_rings(std::span<const uint32_t> devices, const Cluster&);
 /// Channels of `algorithm` if the options leave them open.
 uint32_t default_channels(Algorithm, const GroupNodes&);
 

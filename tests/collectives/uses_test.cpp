@@ -78,6 +78,25 @@ TEST(CollectiveUses, RingOverNodesLoadsEveryNicAlike) {
   EXPECT_EQ(nvlinks, 2 * 16);
 }
 
+TEST(CollectiveUses, RingsOfAMeshUseEveryWireOnce) {
+  // DGX-1V: 6 NVLinks a device, 24 in all, one or two between neighbours. Three rings of 8 wires take all of them, each
+  // way round: 6 channels, of 2 * 7/8 of a sixth of the array over every wire each way.
+  const Cluster cluster = find_cluster("dgx-1v");
+  std::vector<uint32_t> group(8);
+  std::iota(group.begin(), group.end(), 0u);
+  EXPECT_EQ(GroupNodes::of(group, cluster).rings.size(), 6u);
+  const std::vector<LinkUse> uses = collective_uses(Collective::all_reduce, Algorithm::ring, group, cluster);
+  EXPECT_EQ(uses.size(), 32u);
+  for (const LinkUse& use : uses) {
+    EXPECT_EQ(cluster.graph().links[use.link].kind, "nvlink");
+    EXPECT_NEAR(use.weight, 1.75 / 6 * cluster.topology->link(use.link).bytes_per_second / 20e9, 1e-12);
+  }
+  // Four of them hang together still, with fewer rings; in a node with a switch there is no need.
+  const std::vector<uint32_t> quad{0, 1, 2, 3};
+  EXPECT_EQ(GroupNodes::of(quad, cluster).rings.size(), 4u);
+  EXPECT_TRUE(GroupNodes::of(group, find_cluster("dgx-h100")).rings.empty());
+}
+
 TEST(CollectiveUses, SwitchSumsUp) {
   // NVLS on 8: all of the array and the eighth that the member owns go up, and as much comes down.
   const Cluster cluster = find_cluster("dgx-h100");
