@@ -26,8 +26,8 @@ std::string some_text() {
 
 TEST(Commands, EveryHelpHasAnExample) {
   const Folder folder;
-  for (const char* command : {"models", "clusters", "plan", "simulate", "layouts", "run", "explain", "compare",
-                              "calibrate", "export", "gui", "demo"}) {
+  for (const char* command : {"models", "clusters", "collective", "plan", "simulate", "layouts", "run", "explain",
+                              "compare", "calibrate", "export", "gui", "demo"}) {
     const Outcome help = run(folder, std::string(command) + " --help");
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  pgram " + std::string(command)), std::string::npos) << help.out;
