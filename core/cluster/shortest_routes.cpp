@@ -1,95 +1,101 @@
 #include "core/cluster/shortest_routes.h"
 
 #include <algorithm>
+#include <boost/graph/compressed_sparse_row_graph.hpp>
+#include <boost/graph/dijkstra_shortest_paths_no_color_map.hpp>
+#include <boost/property_map/function_property_map.hpp>
+#include <boost/range/iterator_range.hpp>
+#include <iterator>
 #include <limits>
-#include <map>
 
 namespace pgram {
 
 namespace {
 
-/// Whole picoseconds, so that equal means equal.
-struct Length {
-  Picoseconds latency = 0;
-  uint32_t links = 0;
-  double width = std::numeric_limits<double>::infinity();
-};
-constexpr Length kUnreachable{std::numeric_limits<Picoseconds>::max() / 4, 0, 0};
+/// Picoseconds times 2^32 plus the number of links: one number to compare and add, and equal means equal.
+__extension__ using Length = unsigned __int128;
+/// More than any route; a closed link is as long.
+constexpr Length kUnreachable = Length{1} << 126;
 
-bool is_reachable(const Length& length) {
-  return length.latency < kUnreachable.latency;
+Length length_of(const Link& link) {
+  return (Length{static_cast<uint64_t>(to_picoseconds(link.latency))} << 32) + 1;
 }
 
-Length append(const Length& route, const Length& link) {
-  return {route.latency + link.latency, route.links + link.links, std::min(route.width, link.width)};
+double width_of(const Link& link) {
+  return link.bytes_per_second / link.shared_by;
+}
+
+struct LinkNumber {
+  uint32_t link = 0;
+};
+using Arcs = boost::compressed_sparse_row_graph<boost::directedS, boost::no_property, LinkNumber, boost::no_property,
+                                                uint32_t, uint32_t>;
+
+/// Some of the cluster's links, and the same turned around, so that one search from a device finds all routes to it.
+struct Part {
+  Arcs forward, reversed;
+};
+
+Part make_part(const ClusterGraph& cluster, const std::vector<bool>& without) {
+  std::vector<std::pair<uint32_t, uint32_t>> forward, reversed;
+  std::vector<LinkNumber> numbers;
+  for (uint32_t i = 0; i < cluster.links.size(); ++i) {
+    if (without[i]) continue;
+    const Link& link = cluster.links[i];
+    forward.push_back({link.from, link.to});
+    reversed.push_back({link.to, link.from});
+    numbers.push_back({i});
+  }
+  const auto arcs = [&](const auto& ends) {
+    return Arcs(boost::edges_are_unsorted_multi_pass, ends.begin(), ends.end(), numbers.begin(),
+                static_cast<uint32_t>(cluster.vertices.size()));
+  };
+  return {arcs(forward), arcs(reversed)};
+}
+
+struct Found {
+  std::vector<Length> lengths;  ///< of the shortest route from every vertex
+  std::vector<uint32_t> order;  ///< vertices that have one, nearest first
+};
+
+Found search(const Arcs& reversed, const std::vector<Length>& lengths, uint32_t to) {
+  Found found;
+  found.lengths.resize(boost::num_vertices(reversed));
+  found.order.reserve(found.lengths.size());
+  const auto index = boost::get(boost::vertex_index, reversed);
+  const auto length = [&](const Arcs::edge_descriptor& arc) { return lengths[reversed[arc].link]; };
+  const auto note = boost::write_property(index, std::back_inserter(found.order), boost::on_examine_vertex());
+  boost::dijkstra_shortest_paths_no_color_map(
+      reversed, to,
+      boost::weight_map(boost::make_function_property_map<Arcs::edge_descriptor, Length>(length))
+          .distance_map(boost::make_iterator_property_map(found.lengths.begin(), index))
+          .distance_inf(kUnreachable)
+          .visitor(boost::make_dijkstra_visitor(note)));
+  return found;
 }
 
 }  // namespace
 
 struct ShortestRoutes::Graph {
-  struct Way {
-    uint32_t link, end;  ///< the vertex at the other end
-  };
   std::vector<Length> lengths;  ///< by link
-  std::vector<bool> at_nic;     ///< by link
+  std::vector<double> widths;   ///< by link
+  Part all, inside;             ///< inside: without the links at NICs
   bool has_nics = false;
-  std::vector<uint32_t> first_out, first_in;  ///< ways of vertex v are out[first_out[v]] .. out[first_out[v + 1] - 1]
-  std::vector<Way> out, in;                   ///< ascending by link
-
-  /// The length of the shortest route from every vertex to `to`. Vertices wait in groups of those that are as far by
-  /// latency and links: clusters have few such distances, so that nothing needs sorting, and the widest of them is
-  /// known before the first is taken, since a shorter route has fewer links or less latency.
-  std::vector<Length> search(uint32_t to, const std::vector<bool>& closed) const {
-    std::vector<Length> found(first_out.size() - 1, kUnreachable);
-    std::map<std::pair<Picoseconds, uint32_t>, std::vector<uint32_t>> waiting;
-    found[to] = {};
-    waiting[{0, 0}] = {to};
-    while (!waiting.empty()) {
-      const auto nearest = waiting.extract(waiting.begin());
-      for (const uint32_t v : nearest.mapped()) {
-        if (std::pair(found[v].latency, found[v].links) != nearest.key()) continue;  // a shorter one came later
-        for (uint32_t i = first_in[v]; i < first_in[v + 1]; ++i) {
-          if (closed[in[i].link]) continue;
-          const Length length = append(found[v], lengths[in[i].link]);
-          Length& known = found[in[i].end];
-          if (length.latency < known.latency || (length.latency == known.latency && length.links < known.links)) {
-            known = length;
-            waiting[{length.latency, length.links}].push_back(in[i].end);
-          } else if (length.latency == known.latency && length.links == known.links) {
-            known.width = std::max(known.width, length.width);
-          }
-        }
-      }
-    }
-    return found;
-  }
 };
 
 ShortestRoutes::ShortestRoutes(const ClusterGraph& cluster) {
   auto graph = std::make_unique<Graph>();
-  const size_t vertices = cluster.vertices.size(), links = cluster.links.size();
-  graph->first_out.assign(vertices + 1, 0);
-  graph->first_in.assign(vertices + 1, 0);
+  std::vector<bool> at_nic;
   for (const Link& link : cluster.links) {
-    graph->lengths.push_back({to_picoseconds(link.latency), 1, link.bytes_per_second / link.shared_by});
-    graph->at_nic.push_back(cluster.vertices[link.from].kind == VertexKind::nic ||
-                            cluster.vertices[link.to].kind == VertexKind::nic);
-    ++graph->first_out[link.from + 1];
-    ++graph->first_in[link.to + 1];
+    graph->lengths.push_back(length_of(link));
+    graph->widths.push_back(width_of(link));
+    at_nic.push_back(cluster.vertices[link.from].kind == VertexKind::nic ||
+                     cluster.vertices[link.to].kind == VertexKind::nic);
     ends_.push_back(link.to);
   }
-  for (size_t v = 0; v < vertices; ++v) {
-    graph->first_out[v + 1] += graph->first_out[v];
-    graph->first_in[v + 1] += graph->first_in[v];
-  }
-  graph->out.resize(links);
-  graph->in.resize(links);
-  std::vector<uint32_t> out = graph->first_out, in = graph->first_in;
-  for (uint32_t i = 0; i < links; ++i) {
-    graph->out[out[cluster.links[i].from]++] = {i, cluster.links[i].to};
-    graph->in[in[cluster.links[i].to]++] = {i, cluster.links[i].from};
-  }
-  graph->has_nics = std::find(graph->at_nic.begin(), graph->at_nic.end(), true) != graph->at_nic.end();
+  graph->all = make_part(cluster, std::vector<bool>(at_nic.size(), false));
+  graph->has_nics = std::find(at_nic.begin(), at_nic.end(), true) != at_nic.end();
+  if (graph->has_nics) graph->inside = make_part(cluster, at_nic);
   graph_ = std::move(graph);
 }
 
@@ -98,29 +104,32 @@ ShortestRoutes::~ShortestRoutes() = default;
 std::vector<uint32_t> ShortestRoutes::next_links(uint32_t device, const NextLinkRule& rule,
                                                  std::span<const uint32_t> down) const {
   const Graph& graph = *graph_;
-  std::vector<bool> closed(ends_.size(), false);
-  for (const uint32_t link : down) closed[link] = true;
-  std::vector<bool> closed_inside = graph.at_nic;
-  for (const uint32_t link : down) closed_inside[link] = true;
-  const std::vector<Length> across = graph.search(device, closed);
-  const std::vector<Length> inside = graph.has_nics ? graph.search(device, closed_inside) : std::vector<Length>();
+  std::vector<Length> lengths = graph.lengths;
+  for (const uint32_t link : down) lengths[link] = kUnreachable;
 
-  std::vector<uint32_t> next(across.size(), kNoLink), choices;
-  for (uint32_t v = 0; v < next.size(); ++v) {
-    if (v == device || !is_reachable(across[v])) continue;
-    const bool stays = graph.has_nics && is_reachable(inside[v]);
-    const std::vector<Length>& lengths = stays ? inside : across;
-    const std::vector<bool>& shut = stays ? closed_inside : closed;
-    choices.clear();
-    for (uint32_t i = graph.first_out[v]; i < graph.first_out[v + 1]; ++i) {
-      const auto [link, end] = graph.out[i];
-      if (shut[link]) continue;
-      const Length length = append(lengths[end], graph.lengths[link]);
-      if (length.latency == lengths[v].latency && length.links == lengths[v].links && length.width == lengths[v].width)
-        choices.push_back(link);
+  std::vector<uint32_t> next(boost::num_vertices(graph.all.forward), kNoLink), choices;
+  std::vector<double> widths(next.size());
+  // A vertex that has a next link keeps it.
+  const auto add = [&](const Part& part) {
+    const Found found = search(part.reversed, lengths, device);
+    widths[device] = std::numeric_limits<double>::infinity();
+    for (const uint32_t v : found.order) {
+      if (v == device) continue;
+      // The links on its shortest routes end in nearer vertices, whose widths are known.
+      widths[v] = 0;
+      choices.clear();
+      for (const auto& arc : boost::make_iterator_range(boost::out_edges(v, part.forward))) {
+        const uint32_t link = part.forward[arc].link, end = boost::target(arc, part.forward);
+        if (found.lengths[end] + lengths[link] != found.lengths[v]) continue;
+        const double width = std::min(widths[end], graph.widths[link]);
+        if (width > widths[v]) choices.clear(), widths[v] = width;
+        if (width == widths[v]) choices.push_back(link);
+      }
+      if (next[v] == kNoLink) next[v] = choices.size() == 1 ? choices[0] : choices[rule(v, device, choices)];
     }
-    next[v] = choices.size() == 1 ? choices[0] : choices[rule(v, device, choices)];
-  }
+  };
+  if (graph.has_nics) add(graph.inside);
+  add(graph.all);
   return next;
 }
 
@@ -135,14 +144,15 @@ bool ShortestRoutes::follow(const std::vector<uint32_t>& next, uint32_t from, ui
 }
 
 Path path_along(const ClusterGraph& graph, std::span<const uint32_t> links) {
-  Length sum;
+  Picoseconds latency = 0;
+  double width = std::numeric_limits<double>::infinity();
   for (const uint32_t i : links) {
-    const Link& link = graph.links[i];
-    sum = append(sum, {to_picoseconds(link.latency), 1, link.bytes_per_second / link.shared_by});
+    latency += to_picoseconds(graph.links[i].latency);
+    width = std::min(width, width_of(graph.links[i]));
   }
   const bool crosses = !links.empty() && graph.vertices[graph.links[links.front()].from].node !=
                                              graph.vertices[graph.links[links.back()].to].node;
-  return {sum.width, to_seconds(sum.latency), crosses};
+  return {width, to_seconds(latency), crosses};
 }
 
 }  // namespace pgram
