@@ -62,7 +62,7 @@ Cluster make_cluster(const std::string& name, const ClusterFile& file) {
 
 Path Cluster::path(uint32_t from, uint32_t to) const {
   assert(from < devices && to < devices);
-  if (from == to) return {device.memory_bytes_per_second, 0, false};
+  if (from == to) return {device.memory_bytes_per_second, 0, false, device.memory_bytes_per_second};
   return topology->path(from, to);
 }
 

@@ -78,6 +78,7 @@ struct Path {
   double bytes_per_second = 0;  ///< a device's share (bytes_per_second / shared_by) of the narrowest link
   Seconds latency = 0;          ///< sum
   bool crosses_nodes = false;
+  double alone_bytes_per_second = 0;  ///< all of the narrowest link
 };
 
 /// Every device, switch, NIC and link. Devices come first: vertex i is device i.

@@ -72,14 +72,15 @@ FabricTopology::FabricTopology(const Fabric& fabric)
       const uint32_t to = node * fabric.devices_per_node + d;
       if (to == 0) continue;
       route(0, to, links);
-      double width = std::numeric_limits<double>::infinity();
+      double width = std::numeric_limits<double>::infinity(), alone = width;
       Picoseconds latency = 0;
       for (const uint32_t i : links) {
         width = std::min(width, share(kind_of(i)));
+        alone = std::min(alone, kind_of(i).bytes_per_second);
         latency += to_picoseconds(kind_of(i).latency);
       }
       const Pair kind = pair(0, to);
-      paths_[kind.scope][kind.relation] = {width, to_seconds(latency), kind.scope != kInside};
+      paths_[kind.scope][kind.relation] = {width, to_seconds(latency), kind.scope != kInside, alone};
     }
 }
 
@@ -133,6 +134,38 @@ const Link& FabricTopology::kind_of(uint32_t link) const {
 Topology::LinkSpeed FabricTopology::link(uint32_t number) const {
   const Link& link = kind_of(number);
   return {link.bytes_per_second, link.latency};
+}
+
+/// Vertices in the order in which the graph is made: devices, then the inside switch of each node, then of each node
+/// its PCIe switches and NICs, with a group's leaves behind the first NIC of its first node, and the spine at the end.
+Topology::LinkEnds FabricTopology::ends(uint32_t link) const {
+  const uint32_t devices = fabric_.devices_per_node, all = fabric_.nodes * devices;
+  const auto directed = [&](uint32_t a, uint32_t b) { return link % 2 ? LinkEnds{b, a} : LinkEnds{a, b}; };
+  if (link < first_network_link_) {
+    const uint32_t node = link / node_links_;
+    return directed(node * devices + link % node_links_ / 2, all + node);
+  }
+  const uint32_t first = all + (devices > 1 ? fabric_.nodes : 0), per_leaf = fabric_.nodes_per_leaf;
+  const uint32_t switches = devices / fabric_.devices_per_pcie_switch,
+                 groups = (fabric_.nodes + per_leaf - 1) / per_leaf;
+  const auto first_of = [&](uint32_t node) {
+    const uint32_t leaf_groups_before = (node + per_leaf - 1) / per_leaf;
+    return first + node * (switches + fabric_.nics) + leaf_groups_before * fabric_.nics;
+  };
+  const auto leaf = [&](uint32_t group, uint32_t rail) { return first_of(group * per_leaf) + switches + 1 + rail; };
+  if (link >= first_spine_link_) {
+    const uint32_t number = (link - first_spine_link_) / 2;
+    return directed(leaf(number / fabric_.nics, number % fabric_.nics),
+                    first + fabric_.nodes * (switches + fabric_.nics) + groups * fabric_.nics);
+  }
+  const uint32_t node = (link - first_network_link_) / network_links_, own = first_of(node);
+  uint32_t in_node = (link - first_network_link_) % network_links_ / 2;
+  if (in_node < devices) return directed(node * devices + in_node, own + in_node / fabric_.devices_per_pcie_switch);
+  in_node -= devices;
+  const uint32_t rail = in_node / (switches_per_nic_ + 1), of_nic = in_node % (switches_per_nic_ + 1);
+  const uint32_t nic = own + switches + rail + (node % per_leaf == 0 && rail > 0 ? fabric_.nics : 0);
+  if (of_nic == switches_per_nic_) return directed(nic, leaf(node / per_leaf, rail));
+  return directed(own + rail * devices_per_nic_ / fabric_.devices_per_pcie_switch + of_nic, nic);
 }
 
 void FabricTopology::route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const {

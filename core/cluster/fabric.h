@@ -50,6 +50,7 @@ class FabricTopology final : public Topology {
   explicit FabricTopology(const Fabric&);
   uint32_t num_links() const override { return num_links_; }
   LinkSpeed link(uint32_t) const override;
+  LinkEnds ends(uint32_t) const override;
   void route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const override;
   /// Through no third node.
   bool route_around(uint32_t from, uint32_t to, std::span<const uint32_t> down,

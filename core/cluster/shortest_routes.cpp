@@ -145,14 +145,15 @@ bool ShortestRoutes::follow(const std::vector<uint32_t>& next, uint32_t from, ui
 
 Path path_along(const ClusterGraph& graph, std::span<const uint32_t> links) {
   Picoseconds latency = 0;
-  double width = std::numeric_limits<double>::infinity();
+  double width = std::numeric_limits<double>::infinity(), alone = width;
   for (const uint32_t i : links) {
     latency += to_picoseconds(graph.links[i].latency);
     width = std::min(width, width_of(graph.links[i]));
+    alone = std::min(alone, graph.links[i].bytes_per_second);
   }
   const bool crosses = !links.empty() && graph.vertices[graph.links[links.front()].from].node !=
                                              graph.vertices[graph.links[links.back()].to].node;
-  return {width, to_seconds(latency), crosses};
+  return {width, to_seconds(latency), crosses, alone};
 }
 
 }  // namespace pgram

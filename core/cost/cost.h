@@ -43,13 +43,15 @@ struct TransferDuration {
   Algorithm algorithm = Algorithm::ring;
   Protocol protocol = Protocol::simple;
   uint32_t channels = 0;
+  double bytes_per_second = 0;  ///< what `bandwidth` was rounded from; 0 where measured
 };
 
 /// A collective over `group` (devices), or a send between the two devices of a channel (source first): what was
 /// measured within the node, where the device's tables have it; else what choose_collective takes, NCCL's choice by its
 /// own model on the GPUs that NCCL knows. `bytes` are those of the Op: of an all-gather or a reduce-scatter the whole
 /// array.
-TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&);
+TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&,
+                                   const CollectiveOptions& = {});
 
 /// nccl-tests' "busbw": what each link carries, to be compared between operations and group sizes. For S bytes in t
 /// seconds on n ranks: all-reduce 2(n-1)/n S/t, all-gather and reduce-scatter (n-1)/n S/t, a send or copy S/t.

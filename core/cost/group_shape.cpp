@@ -9,7 +9,8 @@ namespace pgram {
 Path hop(uint32_t from, uint32_t to, const Cluster& cluster) {
   if (!cluster.device.is_cpu || cluster.node_of(from) != cluster.node_of(to)) return cluster.path(from, to);
   // A device file may have replaced what the links were made from.
-  return {cluster.device.copy_bytes_per_second, cluster.device.transfer_latency_seconds, false};
+  const double rate = cluster.device.copy_bytes_per_second;
+  return {rate, cluster.device.transfer_latency_seconds, false, rate};
 }
 
 double GroupShape::ring_bytes_per_second() const {

@@ -31,7 +31,7 @@ static Collective collective_of(Kernel kernel) {
 }
 
 TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector<uint32_t>& group,
-                                   const Cluster& cluster) {
+                                   const Cluster& cluster, const CollectiveOptions& options) {
   assert(is_communication(kernel));
   if (group.size() < 2) return {};
   const bool inside = std::all_of(group.begin(), group.end(),
@@ -39,16 +39,19 @@ TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector
   if (!cluster.device.transfers.empty() && (cluster.device.is_cpu || inside)) {
     const uint32_t ranks = static_cast<uint32_t>(group.size());
     if (const auto found = measured_transfer(cluster.device, kernel, ranks, bytes, busy_groups(ranks, cluster)))
-      return {bounded_picoseconds(found->total.seconds - found->latency), bounded_picoseconds(found->latency),
-              found->total.provenance};
+      return {.bandwidth = bounded_picoseconds(found->total.seconds - found->latency),
+              .latency = bounded_picoseconds(found->latency),
+              .provenance = found->total.provenance};
   }
-  const CollectiveCost cost = choose_collective(collective_of(kernel), bytes, group, cluster);
+  const CollectiveCost cost = choose_collective(collective_of(kernel), bytes, group, cluster,
+                                                is_point_to_point(kernel) ? CollectiveOptions() : options);
   return {bounded_picoseconds(static_cast<double>(bytes) / cost.bytes_per_second),
           bounded_picoseconds(cost.latency),
           Provenance::roofline,
           cost.algorithm,
           cost.protocol,
-          cost.channels};
+          cost.channels,
+          cost.bytes_per_second};
 }
 
 double bus_bytes_per_second(const MeasuredTransfer& transfer) {

@@ -19,6 +19,8 @@ inline void expect_links_as_in_graph(const Cluster& cluster) {
     ASSERT_EQ(cluster.topology->link(i).bytes_per_second, graph.links[i].bytes_per_second) << i;
     ASSERT_EQ(cluster.topology->link(i).latency, graph.links[i].latency) << i;
     ASSERT_LT(graph.links[i].from, graph.vertices.size());
+    ASSERT_EQ(cluster.topology->ends(i).from, graph.links[i].from) << i;
+    ASSERT_EQ(cluster.topology->ends(i).to, graph.links[i].to) << i;
     ASSERT_LT(graph.links[i].to, graph.vertices.size());
   }
 }
@@ -28,7 +30,7 @@ inline void expect_walk(const Cluster& cluster, uint32_t from, uint32_t to, cons
                         const Path& path) {
   const ClusterGraph& graph = cluster.graph();
   Picoseconds latency = 0;
-  double width = std::numeric_limits<double>::infinity();
+  double width = std::numeric_limits<double>::infinity(), alone = width;
   uint32_t at = from;
   std::vector<uint32_t> seen{from};
   for (const uint32_t i : links) {
@@ -40,10 +42,12 @@ inline void expect_walk(const Cluster& cluster, uint32_t from, uint32_t to, cons
     seen.push_back(at);
     latency += to_picoseconds(link.latency);
     width = std::min(width, link.bytes_per_second / link.shared_by);
+    alone = std::min(alone, link.bytes_per_second);
   }
   ASSERT_EQ(at, to) << from << " -> " << to;
   ASSERT_EQ(to_picoseconds(path.latency), latency) << from << " -> " << to;
   ASSERT_EQ(path.bytes_per_second, width) << from << " -> " << to;
+  ASSERT_EQ(path.alone_bytes_per_second, alone) << from << " -> " << to;
   ASSERT_EQ(path.crosses_nodes, cluster.node_of(from) != cluster.node_of(to));
 }
 
