@@ -10,7 +10,11 @@ namespace pgram::cli {
 
 Estimator simulating_estimator(const Cluster& cluster) {
   return [&cluster](const Plan& plan) {
-    const SimulationResult result = simulate(plan, cluster);
+    // Thousands of layouts are looked at: every transfer as if alone, which the evaluator does exactly.
+    SimulationOptions options;
+    options.network = NetworkLevel::analytic;
+    options.collective_share = 0;
+    const SimulationResult result = simulate(plan, cluster, options);
     if (!result.error.empty()) throw RunError(result.error);
     const Summary summary = summarise(result.timeline);
     Estimate estimate;

@@ -6,8 +6,12 @@
 #include <unordered_map>
 
 #include "sim/hash.h"
+#include "sim/topology_views.h"
 
 namespace pgram::sim {
+
+/// A gradient's norm or a loss is all latency; as flows such sums over all ranks would only couple everything.
+constexpr Bytes kTooSmallToShare = 1024;
 
 CoreDemand core_demand(const Plan& plan, const Cluster& cluster) {
   const uint32_t ranks = plan.mesh.ranks(), threads = std::max(1u, cluster.cores_per_device);
@@ -26,11 +30,22 @@ static uint32_t busy_devices(const Plan& plan, const Cluster& cluster) {
   return std::max(1u, cluster.shared_cores / std::max(1u, cluster.cores_per_device));
 }
 
+bool shares_links(const Cluster& cluster, const SimulationOptions& options) {
+  return options.network != NetworkLevel::analytic && !options.laws.enabled && !cluster.device.is_cpu;
+}
+
+/// Flows find their shares themselves.
+static Cluster alone_on(const Cluster& cluster) {
+  Cluster alone = cluster;
+  alone.topology = std::make_shared<const AloneView>(cluster.topology);
+  return alone;
+}
+
 Costs::Costs(const Plan& plan, const Usage& usage, const Groups& groups, const Cluster& cluster,
              const SimulationOptions& options)
     : plan_(plan), usage_(usage), groups_(groups), options_(options) {
   find_transfers();
-  colour_groups(cluster);
+  colour_groups(shares_links(cluster, options) ? alone_on(cluster) : cluster);
   compute(cluster);
 }
 
@@ -86,34 +101,57 @@ void Costs::colour_groups(const Cluster& cluster) {
 
 /// The colour whose costs are those of a group with these members, made if there is none.
 uint32_t Costs::colour_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) {
-  std::vector<OpCost> costs;
-  for (const Transfer& transfer : transfers_[comm]) {
-    OpCost& cost = costs.emplace_back();
+  Colour made = make_colour(comm, members, cluster);
+  std::vector<uint32_t>& colours = comm_colours_[comm];
+  const auto known = std::find_if(colours.begin(), colours.end(), [&](uint32_t c) {
+    return colours_[c].costs == made.costs && colours_[c].transfers == made.transfers;
+  });
+  if (known != colours.end()) return *known;
+  for (const TransferCost& transfer : made.transfers) takes_sms_ |= transfer.sm_share > 0;
+  colours.push_back(static_cast<uint32_t>(colours_.size()));
+  colours_.push_back(std::move(made));
+  return colours.back();
+}
+
+Costs::Colour Costs::make_colour(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) const {
+  Colour colour;
+  for (const auto& [kernel, bytes] : transfers_[comm]) {
+    OpCost& cost = colour.costs.emplace_back();
+    TransferCost& transfer = colour.transfers.emplace_back();
     if (options_.laws.enabled) {
-      if (transfer.kernel == Kernel::recv) cost.tail = options_.laws.latency;
+      if (kernel == Kernel::recv) cost.tail = options_.laws.latency;
       continue;
     }
     if (members.size() < 2) continue;
-    const TransferDuration duration = transfer_duration(transfer.kernel, transfer.bytes, members, cluster);
-    cost.hold = cost.work = duration.bandwidth;
-    if (transfer.kernel == Kernel::recv) {
-      cost.tail = duration.latency;
-    } else if (!is_point_to_point(transfer.kernel)) {
-      cost.hold += duration.latency;
+    const TransferDuration alone = transfer_duration(kernel, bytes, members, cluster, options_.collectives);
+    const bool point_to_point = is_point_to_point(kernel);
+    cost.hold = cost.work = alone.bandwidth;
+    if (kernel == Kernel::recv) cost.tail = alone.latency;
+    if (!point_to_point) {
+      cost.hold += alone.latency;
+      transfer.latency = alone.latency;
+      transfer.sm_share = share_of_sms(alone.channels, cluster.device);
     }
+    const bool measured = alone.bytes_per_second == 0;  // as it was with all that it met
+    if (!shares_links(cluster, options_) || measured || bytes <= kTooSmallToShare) continue;
+    transfer.bytes = static_cast<double>(bytes);
+    transfer.limit = alone.bytes_per_second / kPicosecondsPerSecond;
+    // Both ends of a channel are one flow.
+    const Lane lane{point_to_point ? Kernel::send : kernel, alone.algorithm, alone.protocol, 0};
+    const auto same = [&](const Lane& l) {
+      return l.kernel == lane.kernel && l.algorithm == lane.algorithm && l.protocol == lane.protocol;
+    };
+    auto at = std::find_if(colour.lanes.begin(), colour.lanes.end(), same);
+    if (at == colour.lanes.end()) at = colour.lanes.insert(at, lane);
+    at->limit = std::max(at->limit, transfer.limit);
+    transfer.lane = static_cast<uint32_t>(at - colour.lanes.begin());
   }
-  const auto same = [&](uint32_t colour) {
-    const std::vector<OpCost>& other = colour_costs_[colour];
-    return std::equal(costs.begin(), costs.end(), other.begin(), [](const OpCost& a, const OpCost& b) {
-      return a.hold == b.hold && a.tail == b.tail && a.work == b.work;
-    });
-  };
-  std::vector<uint32_t>& colours = comm_colours_[comm];
-  const auto known = std::find_if(colours.begin(), colours.end(), same);
-  if (known != colours.end()) return *known;
-  colours.push_back(static_cast<uint32_t>(colour_costs_.size()));
-  colour_costs_.push_back(std::move(costs));
-  return colours.back();
+  return colour;
+}
+
+double Costs::share_of_sms(uint32_t channels, const Device& device) const {
+  if (options_.collective_share) return *options_.collective_share;
+  return device.sms ? std::min(1.0, channels / static_cast<double>(device.sms)) : 0;
 }
 
 void Costs::compute(const Cluster& cluster) {
@@ -150,12 +188,26 @@ std::vector<OpCost> Costs::table(uint32_t rank, double factor) const {
     for (size_t i = 0; i < ops.size(); ++i) {
       const size_t index = usage_.first_op[b] + i;
       if (ops[i].comm != kNoComm) {
-        table[index] = colour_costs_[colour_[groups_.of(ops[i].comm, at)]][transfer_of_[index]];
+        table[index] = colours_[colour_[groups_.of(ops[i].comm, at)]].costs[transfer_of_[index]];
       } else {
         const Picoseconds time =
             factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
         table[index] = {time, 0, time};
       }
+    }
+  }
+  return table;
+}
+
+std::vector<TransferCost> Costs::transfer_table(uint32_t rank) const {
+  std::vector<TransferCost> table(usage_.first_op.back());
+  const auto at = plan_.mesh.coordinates(rank);
+  for (uint16_t b : usage_.bodies[at[2]]) {
+    const std::vector<Op>& ops = plan_.bodies[b].ops;
+    for (size_t i = 0; i < ops.size(); ++i) {
+      if (ops[i].comm == kNoComm) continue;
+      const size_t index = usage_.first_op[b] + i;
+      table[index] = colours_[colour_[groups_.of(ops[i].comm, at)]].transfers[transfer_of_[index]];
     }
   }
   return table;

@@ -16,6 +16,27 @@ struct OpCost {
   Picoseconds hold = 0;  ///< how long it holds its stream
   Picoseconds tail = 0;  ///< its end comes this much after its stream is free: the latency of a receive
   Picoseconds work = 0;  ///< the part of `hold` that keeps a processor busy where processors are shared
+  bool operator==(const OpCost&) const = default;
+};
+
+/// What more the event loop must know of a communication op.
+struct TransferCost {
+  double bytes = 0;  ///< of the operation, as Op::bytes
+  double limit = 0;  ///< bytes per picosecond alone on the links; 0: it shares none
+  Picoseconds latency =
+      0;  ///< passes before the first byte moves; of a receive it comes after the last, as OpCost::tail
+  uint32_t lane = 0;
+  double sm_share = 0;  ///< of the device's compute, while it is on it
+  bool operator==(const TransferCost&) const = default;
+};
+
+/// A way in which transfers of a group use links: bytes over each link per byte of the operation are the same whatever
+/// the size.
+struct Lane {
+  Kernel kernel = Kernel::opaque;
+  Algorithm algorithm = Algorithm::ring;
+  Protocol protocol = Protocol::simple;
+  double limit = 0;  ///< of its fastest transfer, bytes per picosecond
 };
 
 /// Whether tasks may want more processors at once than there are.
@@ -26,6 +47,9 @@ struct CoreDemand {
 /// Communication of ranks that are threads of this machine takes the cores from compute too.
 CoreDemand core_demand(const Plan&, const Cluster&);
 
+/// Transfers are flows over shared links. Not on CPUs: what they measure has the sharing in it.
+bool shares_links(const Cluster&, const SimulationOptions&);
+
 /// Costs before ranks are folded. Groups of one communicator that cost the same have the same colour.
 class Costs {
  public:
@@ -35,13 +59,27 @@ class Costs {
   uint32_t colour(uint32_t group) const { return colour_[group]; }
   /// Costs of all ops (indexed by Usage::first_op) of ranks like `rank`, whose compute is slower by `factor`.
   std::vector<OpCost> table(uint32_t rank, double factor) const;
+  /// The same of its communication; other ops have none.
+  std::vector<TransferCost> transfer_table(uint32_t rank) const;
+  /// How transfers of groups of a colour may use links; empty where they share none.
+  const std::vector<Lane>& lanes(uint32_t colour) const { return colours_[colour].lanes; }
+  /// Some collective takes SMs from compute.
+  bool takes_sms() const { return takes_sms_; }
   /// Compute ops of one pass over a body, by where their duration came from.
   const std::array<uint32_t, kProvenances>& provenance(uint16_t body) const { return provenance_[body]; }
 
  private:
+  struct Colour {
+    std::vector<OpCost> costs;  // of each of the communicator's transfers
+    std::vector<TransferCost> transfers;
+    std::vector<Lane> lanes;
+  };
+
   void find_transfers();
   void colour_groups(const Cluster&);
   uint32_t colour_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&);
+  Colour make_colour(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&) const;
+  double share_of_sms(uint32_t channels, const Device&) const;
   void compute(const Cluster&);
 
   const Plan& plan_;
@@ -57,11 +95,12 @@ class Costs {
     Bytes bytes;
     auto operator<=>(const Transfer&) const = default;
   };
-  std::vector<std::vector<Transfer>> transfers_;     // per communicator: what its ops move, each once
-  std::vector<uint16_t> transfer_of_;                // per op of all bodies: index into its communicator's transfers
-  std::vector<std::vector<OpCost>> colour_costs_;    // per colour: cost of each of its communicator's transfers
+  std::vector<std::vector<Transfer>> transfers_;  // per communicator: what its ops move, each once
+  std::vector<uint16_t> transfer_of_;             // per op of all bodies: index into its communicator's transfers
+  std::vector<Colour> colours_;
   std::vector<std::vector<uint32_t>> comm_colours_;  // per communicator: its colours
   std::vector<uint32_t> colour_;                     // per group
+  bool takes_sms_ = false;
 };
 
 }  // namespace pgram::sim

@@ -4,18 +4,26 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
+#include <limits>
 #include <vector>
 
+#include "sim/contention.h"
 #include "sim/core_sharing.h"
 #include "sim/deadlock.h"
 #include "sim/event_queue.h"
+#include "sim/jitter.h"
+#include "sim/network/flow_network.h"
 #include "sim/problem.h"
+#include "sim/sm_sharing.h"
 
 namespace pgram::sim {
 namespace {
 
-/// What happens to a node at its event's time, in the lower bits of Event::what.
-enum Happening : uint64_t { kFreed = 1, kEnded = 2, kBoth = 3 };
+/// What happens to a node at its event's time, in the lower bits of Event::what. kOther: not to a node but what the
+/// next bits say.
+enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2, kBoth = 3 };
+enum class Other : uint64_t { flow_begins, compute_may_end, link_changes };
 
 /// An issued task, one cache line. Its number ("ticket") counts the rank's tasks; its place in the rank's window is
 /// used again later, so that a reference holds both. Of a group, whose tasks have tickets in a row, the first stands
@@ -70,6 +78,9 @@ struct Rank {
 struct Meeting {
   Picoseconds latest = 0;
   std::vector<uint32_t> waiting;
+  std::vector<uint32_t> running;  // whose transfer is a flow now, or will be after its latency
+  bool flows = false;
+  Picoseconds alone_end = 0;  // when it would end if it met nobody
 };
 
 uint64_t count_tasks(const Plan& plan, const Program& program) {
@@ -90,7 +101,13 @@ uint32_t most_issued_at_once(const Plan& plan) {
 class EventLoop {
  public:
   explicit EventLoop(const Problem& problem)
-      : problem_(problem), meetings_(problem.meeting_size.size()), cores_(problem.shared_cores) {
+      : problem_(problem),
+        meetings_(problem.meeting_size.size()),
+        cores_(problem.shared_cores),
+        network_(problem.links ? problem.links->capacities : std::vector<double>()),
+        contention_(problem.links && problem.first_span ? meetings_.size() : 0,
+                    problem.links ? problem.links->capacities.size() : 0),
+        sms_(problem.shared_sms ? problem.instances.size() : 0) {
     uint32_t nodes = 0;
     const uint32_t at_once = most_issued_at_once(problem.plan);
     for (const Instance& instance : problem.instances) {
@@ -108,15 +125,23 @@ class EventLoop {
   }
 
   Outcome run() {
+    for (uint32_t i = 0; problem_.links && i < problem_.links->changes.size(); ++i)
+      push_other(problem_.links->changes[i].time, Other::link_changes, i);
     for (uint32_t r = 0; r < ranks_.size(); ++r) issue(r);
     while (next_event()) continue;
     Outcome outcome;
-    outcome.makespan = now_;
+    outcome.makespan = last_end_;
     outcome.tasks = ended_;
+    std::ranges::stable_sort(held_back_, {}, &Contention::span);
+    outcome.contention = std::move(held_back_);
     const bool finished = std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank& rank) {
       return rank.call == rank.instance->program->calls.size() && rank.oldest == rank.next;
     });
-    if (!finished) outcome.error = deadlock_text(problem_, stuck());
+    if (!finished && !network_.idle()) {
+      outcome.error = "links that are down or have no bandwidth hold up transfers for ever";
+    } else if (!finished) {
+      outcome.error = deadlock_text(problem_, stuck());
+    }
     return outcome;
   }
 
@@ -235,6 +260,9 @@ class EventLoop {
   /// At the head of its stream with all waits done: starts once its partners are there.
   void arrive(uint32_t index) {
     const Node& node = nodes_[index];
+    if (const TransferCost* transfer = transfer_of(node); transfer && problem_.shared_sms) {
+      take_sms(node.rank, transfer->sm_share);
+    }
     if (node.meeting == kNone) {
       start(index, node.arrival);
     } else if (node.grouped) {
@@ -246,7 +274,7 @@ class EventLoop {
 
   void meet(uint32_t index) {
     const Node& node = nodes_[index];
-    if (problem_.meeting_size[node.meeting] == 1) {
+    if (problem_.meeting_size[node.meeting] == 1 && !shares_links(node)) {
       start(index, node.arrival);
       return;
     }
@@ -255,9 +283,102 @@ class EventLoop {
     meeting.waiting.push_back(index);
     if (meeting.waiting.size() < problem_.meeting_size[node.meeting]) return;
     if (is_point_to_point(node.kernel) && meeting.waiting.size() == 2) pair_up(meeting);
-    for (uint32_t member : meeting.waiting) start(member, meeting.latest);
+    if (shares_links(node)) {
+      start_flow(node.meeting);
+    } else {
+      for (uint32_t member : meeting.waiting) start(member, meeting.latest);
+    }
     meeting.waiting.clear();
   }
+
+  /// Null for compute and where no transfer shares anything.
+  const TransferCost* transfer_of(const Node& node) const {
+    if (node.meeting == kNone) return nullptr;
+    const Instance& instance = *ranks_[node.rank].instance;
+    return instance.transfers ? instance.transfers + (node.cost - instance.costs) : nullptr;
+  }
+
+  // --- flows
+
+  bool shares_links(const Node& node) const {
+    if (!problem_.links) return false;
+    const TransferCost& transfer = *transfer_of(node);
+    return transfer.limit > 0 && !problem_.links->uses(epoch_, node.meeting, transfer.lane).empty();
+  }
+
+  /// Everybody has come. Of a collective the latency passes first, then the bytes move.
+  void start_flow(uint32_t place) {
+    Meeting& meeting = meetings_[place];
+    meeting.running.assign(meeting.waiting.begin(), meeting.waiting.end());
+    for (uint32_t index : meeting.running) begin_span(nodes_[index], meeting.latest);
+    const Node& first = nodes_[meeting.running[0]];
+    if (is_point_to_point(first.kernel)) {
+      begin_flow(place);
+    } else {
+      push_other(now_ + transfer_of(first)->latency, Other::flow_begins, place);
+    }
+  }
+
+  void begin_flow(uint32_t place) {
+    Meeting& meeting = meetings_[place];
+    meeting.flows = true;
+    const Node& first = nodes_[meeting.running[0]];
+    const TransferCost& transfer = *transfer_of(first);
+    const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
+    network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
+    meeting.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
+    if (problem_.first_span) contention_.begin(now_, place, task_of(first), uses);
+  }
+
+  void flow_done(uint32_t place) {
+    Meeting& meeting = meetings_[place];
+    meeting.flows = false;
+    for (uint32_t index : meeting.running) schedule_end(index, now_, 0);
+    if (problem_.first_span) {
+      for (const auto& [task, lost] : contention_.end(now_, place, now_ - meeting.alone_end)) {
+        for (uint32_t index : meeting.running) {
+          const uint32_t span = static_cast<uint32_t>(nodes_[index].span - problem_.first_span);
+          held_back_.push_back({0, span, task.rank, task.call, task.op, {}, lost});
+        }
+      }
+    }
+    meeting.running.clear();
+  }
+
+  Task task_of(const Node& node) const { return {ranks_[node.rank].instance->rank, node.call, node.op}; }
+
+  /// A link gets slower, or goes down: then what runs goes on by other ways.
+  void link_changes(uint32_t change_index) {
+    const SharedLinks::Change& change = problem_.links->changes[change_index];
+    const double now = static_cast<double>(now_);
+    if (change.begins_epoch) {
+      ++epoch_;
+      for (uint32_t place = 0; place < meetings_.size(); ++place) {
+        if (!meetings_[place].flows) continue;
+        const TransferCost& transfer = *transfer_of(nodes_[meetings_[place].running[0]]);
+        network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
+      }
+    }
+    if (change.link != kNone) network_.set_capacity(now, change.link, change.capacity);
+  }
+
+  /// When the next flow ends, in whole picoseconds: one that is never held back takes what it takes alone.
+  Picoseconds next_flow_end() {
+    constexpr double kNever = 9e18;
+    const double end = network_.next_end();
+    if (end > kNever) return std::numeric_limits<Picoseconds>::max();
+    return std::max<Picoseconds>(now_, std::llround(end));
+  }
+
+  // --- SMs
+
+  void take_sms(uint32_t rank, double share) {
+    if (share == 0) return;
+    const Picoseconds end = sms_.take(now_, rank, share);
+    if (end >= 0) push_other(end, Other::compute_may_end, rank);
+  }
+
+  // --- tasks
 
   /// The tasks of a group come together, each to its own meeting.
   void arrive_group(uint32_t first) {
@@ -284,13 +405,22 @@ class EventLoop {
     nodes_[sender].partner = receiver;
   }
 
+  void begin_span(Node& node, Picoseconds time) const {
+    if (!node.span) return;
+    *node.span = make_span(*ranks_[node.rank].instance, node.call, node.op, node.stream, node.arrival, time, time);
+  }
+
   void start(uint32_t index, Picoseconds time) {
     Node& node = nodes_[index];
-    if (node.span) {
-      *node.span = make_span(*ranks_[node.rank].instance, node.call, node.op, node.stream, node.arrival, time, time);
-    }
+    begin_span(node, time);
     if (!problem_.shared_cores || node.cost->work == 0) {
-      schedule_end(index, time, node.cost->hold);
+      const bool computes = node.meeting == kNone;
+      const Picoseconds hold = computes && problem_.jitter.sigma > 0 ? jittered(node) : node.cost->hold;
+      if (computes && problem_.shared_sms && hold > 0) {
+        push_other(sms_.start(time, node.rank, index, hold), Other::compute_may_end, node.rank);
+      } else {
+        schedule_end(index, time, hold);
+      }
     } else if (node.kernel == Kernel::send && node.partner != kNone) {
       return;  // ends with its receiver
     } else {
@@ -299,8 +429,13 @@ class EventLoop {
     }
   }
 
+  Picoseconds jittered(const Node& node) const {
+    return std::llround(static_cast<double>(node.cost->hold) * jitter_factor(problem_.jitter, task_of(node)));
+  }
+
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
     Node& node = nodes_[index];
+    last_end_ = std::max(last_end_, time + hold + node.cost->tail);
     if (problem_.ends_in_order) {
       if (node.span) node.span->end = time + hold + node.cost->tail;
       return push_end(time + hold, time + hold + node.cost->tail, index);
@@ -341,12 +476,25 @@ class EventLoop {
     }
   }
 
+  void push_other(Picoseconds time, Other other, uint32_t index) {
+    events_.push({time, uint64_t{index} << 4 | static_cast<uint64_t>(other) << 2 | kOther});
+  }
+
   bool next_event() {
     if (!due_.empty()) {
       const uint64_t what = due_.back();
       due_.pop_back();
       happen(what);
       return true;
+    }
+    // Everything of this moment comes before rates are worked out.
+    if (!network_.idle() && (events_.empty() || events_.next_time() > now_)) {
+      const Picoseconds end = next_flow_end();
+      if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next_time()) {
+        now_ = end;
+        flow_done(network_.finish());
+        return true;
+      }
     }
     if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.next_time())) {
       now_ = cores_.next_end();
@@ -361,9 +509,22 @@ class EventLoop {
   }
 
   void happen(uint64_t what) {
+    if ((what & 3) == kOther) return happen_other(static_cast<Other>(what >> 2 & 3), static_cast<uint32_t>(what >> 4));
     const uint32_t index = static_cast<uint32_t>(what >> 2);
     if (what & kFreed) free_stream(index);
     if (what & kEnded) end(index);
+  }
+
+  void happen_other(Other other, uint32_t index) {
+    switch (other) {
+      case Other::flow_begins:
+        return begin_flow(index);
+      case Other::compute_may_end:
+        if (sms_.ends(now_, index)) schedule_end(sms_.finish(index), now_, 0);
+        return;
+      case Other::link_changes:
+        return link_changes(index);
+    }
   }
 
   /// What held a core is done; the rest of the time on the stream (a collective's latency) needs none.
@@ -377,6 +538,9 @@ class EventLoop {
   void free_stream(uint32_t index) {
     Node& node = nodes_[index];
     node.happened |= kFreed;
+    if (const TransferCost* transfer = transfer_of(node); transfer && problem_.shared_sms) {
+      take_sms(node.rank, -transfer->sm_share);
+    }
     if (node.successor != kNone) one_less(node.successor);
   }
 
@@ -423,10 +587,15 @@ class EventLoop {
   uint32_t unused_edges_ = kNone;
   std::vector<Meeting> meetings_;
   CoreSharing cores_;
+  FlowNetwork network_;  // a flow has the number of its meeting place
+  ContentionLog contention_;
+  std::vector<Contention> held_back_;
+  uint32_t epoch_ = 0;
+  SmSharing sms_;
   EventQueue events_;
   std::vector<uint64_t> due_;  // what happens at this very moment
   uint64_t ended_ = 0;
-  Picoseconds now_ = 0;
+  Picoseconds now_ = 0, last_end_ = 0;
 };
 
 }  // namespace

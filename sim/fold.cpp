@@ -36,25 +36,37 @@ class Numbering {
 
 class Refinement {
  public:
-  Refinement(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs)
-      : usage_(usage), groups_(groups), costs_(costs), at_(plan.mesh.ranks()), content_(groups.size()) {
+  Refinement(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs, const Traffic& traffic)
+      : usage_(usage),
+        groups_(groups),
+        costs_(costs),
+        traffic_(traffic),
+        at_(plan.mesh.ranks()),
+        content_(groups.size()),
+        links_(traffic.links().size()) {
     for (uint32_t rank = 0; rank < at_.size(); ++rank) at_[rank] = plan.mesh.coordinates(rank);
   }
 
   std::vector<uint32_t> run(const std::vector<double>& factor) {
     std::vector<uint32_t> classes(at_.size());
-    Numbering first(at_.size());
+    Numbering first(at_.size()), first_links(links_.size());
     for (uint32_t rank = 0; rank < at_.size(); ++rank) {
       const uint64_t slow = factor.empty() ? 0 : std::bit_cast<uint64_t>(factor[rank]);
       classes[rank] = first.number(mix(mix(at_[rank][2]) ^ slow));
     }
+    for (size_t i = 0; i < links_.size(); ++i) {
+      const SharedLink& link = traffic_.links()[i];
+      links_[i] = first_links.number(mix(std::bit_cast<uint64_t>(link.capacity) ^ mix(link.changes)));
+    }
     // Each round splits classes, never joins them: when their number stands still, they are stable.
-    for (uint32_t count = first.count(), before = 0; count != before;) {
+    for (uint32_t count = first.count() + first_links.count(), before = 0; count != before;) {
       before = count;
       count = refine(classes);
     }
     return classes;
   }
+
+  const std::vector<uint32_t>& link_classes() const { return links_; }
 
   /// Hash of the classes in a group, as of the last round.
   uint64_t content(uint16_t comm, uint32_t rank) const { return content_[groups_.of(comm, at_[rank])]; }
@@ -66,6 +78,11 @@ class Refinement {
       const uint64_t own = mix(classes[rank] + 1);
       for (uint16_t comm : usage_.comms[at_[rank][2]]) content_[groups_.of(comm, at_[rank])] += own;
     }
+    for (uint32_t i = 0; i < links_.size(); ++i) {
+      const uint64_t own = ~mix(links_[i] + 1);
+      for (const Use& use : traffic_.uses_of(i)) content_[use.group] += mix(own ^ way(use));
+    }
+    const uint32_t link_classes = refine_links();
     Numbering numbering(at_.size());
     for (uint32_t rank = 0; rank < at_.size(); ++rank) {
       uint64_t hash = mix(classes[rank] + 1);
@@ -75,14 +92,33 @@ class Refinement {
       }
       classes[rank] = numbering.number(hash);
     }
+    return numbering.count() + link_classes;
+  }
+
+  uint32_t refine_links() {
+    Numbering numbering(links_.size());
+    for (uint32_t i = 0; i < links_.size(); ++i) {
+      uint64_t users = 0;  // whatever their order
+      for (const Use& use : traffic_.uses_of(i)) {
+        const uint64_t cost = costs_.colour(use.group);
+        users += mix(mix(content_[use.group] ^ mix(cost)) ^ way(use));
+      }
+      links_[i] = numbering.number(mix(mix(links_[i] + 1) ^ users));
+    }
     return numbering.count();
+  }
+
+  static uint64_t way(const Use& use) {
+    return mix(std::bit_cast<uint64_t>(use.weight) ^ mix(uint64_t{use.epoch} << 16 | use.lane));
   }
 
   const Usage& usage_;
   const Groups& groups_;
   const Costs& costs_;
+  const Traffic& traffic_;
   std::vector<Groups::Coordinates> at_;  // per rank
-  std::vector<uint64_t> content_;        // per group: sum of its members' mixed classes, whatever their order
+  std::vector<uint64_t> content_;  // per group: sum of its members' and links' mixed classes, whatever their order
+  std::vector<uint32_t> links_;    // class per link of the traffic
 };
 
 /// Classes that meet in a communicator, from a key per (class, communicator) that is equal where they meet.
@@ -114,20 +150,25 @@ void find_meetings(const Plan& plan, const Usage& usage, const Groups& groups, Q
 
 }  // namespace
 
-Quotient fold(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs,
+Quotient fold(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs, const Traffic& traffic,
               const std::vector<double>& factor) {
   Quotient q;
-  Refinement refinement(plan, usage, groups, costs);
+  Refinement refinement(plan, usage, groups, costs, traffic);
   q.class_of = refinement.run(factor);
   for (uint32_t rank = 0; rank < q.class_of.size(); ++rank) {
     if (q.class_of[rank] == q.representative.size()) q.representative.push_back(rank);
   }
   for (uint32_t c = 0; c < q.representative.size(); ++c) q.cost_table.push_back(c);
   find_meetings(plan, usage, groups, q, [&](uint16_t comm, uint32_t rank) { return refinement.content(comm, rank); });
+  q.link_class = refinement.link_classes();
+  for (uint32_t i = 0; i < q.link_class.size(); ++i) {
+    if (q.link_class[i] == q.link_representative.size()) q.link_representative.push_back(i);
+  }
   return q;
 }
 
-Quotient unfold(const Plan& plan, const Usage& usage, const Groups& groups, const Quotient& folded) {
+Quotient unfold(const Plan& plan, const Usage& usage, const Groups& groups, const Traffic& traffic,
+                const Quotient& folded) {
   Quotient q;
   q.cost_table = folded.class_of;
   for (uint32_t rank = 0; rank < folded.class_of.size(); ++rank) {
@@ -136,6 +177,10 @@ Quotient unfold(const Plan& plan, const Usage& usage, const Groups& groups, cons
   }
   find_meetings(plan, usage, groups, q,
                 [&](uint16_t comm, uint32_t rank) { return groups.of(comm, plan.mesh.coordinates(rank)); });
+  for (uint32_t i = 0; i < traffic.links().size(); ++i) {
+    q.link_class.push_back(i);
+    q.link_representative.push_back(i);
+  }
   return q;
 }
 

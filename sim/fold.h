@@ -5,6 +5,7 @@
 
 #include "sim/costs.h"
 #include "sim/groups.h"
+#include "sim/traffic.h"
 
 namespace pgram::sim {
 
@@ -16,15 +17,20 @@ struct Quotient {
   /// Per class and communicator (class * comms + comm): the meeting place of the class; kNone if it has none.
   std::vector<uint32_t> meeting;
   std::vector<uint32_t> meeting_size;  ///< per meeting place: how many classes must arrive
+  std::vector<uint32_t> link_class;    ///< per link of the Traffic
+  /// Per class of links: one of them. What its groups use of it says what the class's meeting places use of the class.
+  std::vector<uint32_t> link_representative;
 };
 
 /// Colour refinement: two ranks are alike if they have one role and one slow factor, and the groups they meet in cost
-/// the same and hold alike ranks. Stable colours form an equitable partition, on which every class meets the same
-/// classes in each communicator, so that all its ranks have the same times, exactly.
-/// `factor`: slow factor per rank, empty if all are 1.
-Quotient fold(const Plan&, const Usage&, const Groups&, const Costs&, const std::vector<double>& factor);
+/// the same, hold alike ranks and use alike links; two links, if they have one capacity and alike groups use them
+/// alike. Stable colours form an equitable partition: every class meets the same classes in each communicator, and
+/// links of one class hold the same numbers of flows of each class, so that water-filling gives flows of a class one
+/// rate and all ranks of a class have the same times, exactly. `factor`: slow factor per rank, empty if all are 1.
+Quotient fold(const Plan&, const Usage&, const Groups&, const Costs&, const Traffic&,
+              const std::vector<double>& factor);
 
 /// Every rank a class of its own, but with the cost tables of the folded classes.
-Quotient unfold(const Plan&, const Usage&, const Groups&, const Quotient& folded);
+Quotient unfold(const Plan&, const Usage&, const Groups&, const Traffic&, const Quotient& folded);
 
 }  // namespace pgram::sim

@@ -7,6 +7,7 @@
 #include "core/plan/plan.h"
 #include "core/timeline/timeline.h"
 #include "sim/costs.h"
+#include "sim/shared_links.h"
 
 namespace pgram::sim {
 
@@ -14,9 +15,10 @@ namespace pgram::sim {
 struct Instance {
   uint32_t rank = 0;  ///< the lowest that it stands for
   const Program* program = nullptr;
-  const OpCost* costs = nullptr;       ///< per op of all bodies, from Problem::first_op
-  const uint32_t* meetings = nullptr;  ///< per communicator: index into Problem::meeting_size
-  Span* spans[kStreams] = {};          ///< where each stream's spans go, in order; null if none are kept
+  const OpCost* costs = nullptr;            ///< per op of all bodies, from Problem::first_op
+  const TransferCost* transfers = nullptr;  ///< the same; null if no transfer shares anything
+  const uint32_t* meetings = nullptr;       ///< per communicator: index into Problem::meeting_size
+  Span* spans[kStreams] = {};               ///< where each stream's spans go, in order; null if none are kept
 };
 
 struct Problem {
@@ -28,6 +30,10 @@ struct Problem {
   uint32_t launch_window = 0;            ///< tasks; event loop only
   uint32_t shared_cores = 0;             ///< 0: nothing is shared; event loop only
   uint32_t cores_per_rank = 1;           ///< that a compute task wants, where cores are shared
+  const SharedLinks* links = nullptr;    ///< null: no link is shared; event loop only
+  bool shared_sms = false;               ///< collectives slow compute down; event loop only
+  Jitter jitter{};                       ///< event loop only
+  const Span* first_span = nullptr;      ///< of all instances; null if none are kept
 };
 
 /// Whether the tasks of every stream end in the order in which they begin, so that what an event says is the end of the
@@ -38,7 +44,8 @@ bool ends_in_order(const Plan&, const Usage&);
 struct Outcome {
   Picoseconds makespan = 0;
   uint64_t tasks = 0;
-  std::string error;  ///< a deadlock
+  std::vector<Contention> contention;  ///< of spans that are kept, counted from Problem::first_span
+  std::string error;                   ///< a deadlock
 };
 
 /// Span of a task that reached the head of its stream at `arrival`, started at `start` when its partners were there,

@@ -9,6 +9,8 @@
 #include "sim/fold.h"
 #include "sim/memory.h"
 #include "sim/problem.h"
+#include "sim/shared_links.h"
+#include "sim/traffic.h"
 
 namespace pgram {
 namespace {
@@ -19,7 +21,28 @@ using sim::Instance;
 using sim::OpCost;
 using sim::Problem;
 using sim::Quotient;
+using sim::SharedLinks;
+using sim::Traffic;
+using sim::TransferCost;
 using sim::Usage;
+
+void check_link_changes(const Cluster& cluster, const SimulationOptions& options) {
+  if (options.link_changes.empty()) return;
+  if (!sim::shares_links(cluster, options)) {
+    throw InputError("link", "changes need the flow network and a cluster of GPUs");
+  }
+  for (const LinkChange& change : options.link_changes) {
+    const uint32_t links = cluster.topology->num_links();
+    if (change.link >= links) {
+      throw InputError("link",
+                       std::to_string(change.link) + " is none of the " + std::to_string(links) + " of the cluster");
+    }
+    if (change.time < 0 || !(change.factor >= 0 && change.factor <= 1)) {
+      throw InputError("link", "changes need a time of 0 or more and a factor from 0 (down) to 1 (as before), got " +
+                                   format_time(change.time) + " and " + std::to_string(change.factor));
+    }
+  }
+}
 
 void check(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) {
   const uint32_t ranks = plan.mesh.ranks();
@@ -41,6 +64,14 @@ void check(const Plan& plan, const Cluster& cluster, const SimulationOptions& op
                                         "; expected a number above 0 (2 = half as fast)");
     }
   }
+  if (!(options.jitter.sigma >= 0 && options.jitter.sigma <= 2)) {
+    throw InputError("jitter", "expected a sigma from 0 to 2, got " + std::to_string(options.jitter.sigma));
+  }
+  if (options.collective_share && !(*options.collective_share >= 0 && *options.collective_share <= 0.95)) {
+    throw InputError("collective share",
+                     "expected 0 to 0.95 of a device's compute, got " + std::to_string(*options.collective_share));
+  }
+  check_link_changes(cluster, options);
 }
 
 std::vector<double> slow_factors(const Plan& plan, const SimulationOptions& options) {
@@ -50,48 +81,88 @@ std::vector<double> slow_factors(const Plan& plan, const SimulationOptions& opti
   return factor;
 }
 
-Engine choose_engine(const SimulationOptions& options, const sim::CoreDemand& demand) {
-  if (options.engine == Engine::automatic) return demand.cores ? Engine::events : Engine::evaluator;
-  if (options.engine == Engine::evaluator && demand.by_compute) {
-    throw InputError("engine", "the evaluator cannot share " + std::to_string(demand.cores) +
-                                   " cores among more ranks; use the event loop");
-  }
-  return options.engine;
-}
-
 /// Everything that one simulation owns; Problem points into it.
 struct Setup {
   Usage usage;
   Groups groups;
   Costs costs;
+  std::vector<LinkChange> changes;  // by time
+  Traffic traffic;
   Quotient quotient;
   std::vector<std::vector<OpCost>> tables;  // per folded class
+  std::vector<std::vector<TransferCost>> transfers;
+  SharedLinks links;
+  Engine engine = Engine::evaluator;
   Problem problem;
   std::vector<uint64_t> first_span;  // per instance, and one past the end
 
-  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, uint32_t shared_cores)
-      : usage(sim::find_usage(plan)), groups(plan), costs(plan, usage, groups, cluster, options), problem{plan} {
+  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, const sim::CoreDemand& demand)
+      : usage(sim::find_usage(plan)),
+        groups(plan),
+        costs(plan, usage, groups, cluster, options),
+        changes(in_order(options.link_changes)),
+        traffic(find_traffic(plan, cluster, options)),
+        problem{plan} {
+    engine = choose_engine(options, demand);
+    const bool events = engine == Engine::events;
+    const uint32_t shared_cores = events ? demand.cores : 0;
     const std::vector<double> factor = slow_factors(plan, options);
-    quotient = sim::fold(plan, usage, groups, costs, factor);
+    quotient = sim::fold(plan, usage, groups, costs, traffic, factor);
+    const bool shares = events && (!traffic.empty() || costs.takes_sms());
     for (uint32_t rank : quotient.representative) {
       tables.push_back(costs.table(rank, factor.empty() ? 1.0 : factor[rank]));
+      if (shares) transfers.push_back(costs.transfer_table(rank));
     }
     check_range(plan);
-    // A class of one rank stands for all its ranks in time, but not in the cores that they want.
-    if (options.unfold || shared_cores) quotient = sim::unfold(plan, usage, groups, quotient);
+    // A class of one rank stands for all its ranks in time, but not in the cores that they want, and not in their luck.
+    if (options.unfold || shared_cores || options.jitter.sigma > 0)
+      quotient = sim::unfold(plan, usage, groups, traffic, quotient);
     problem.first_op = usage.first_op;
     problem.meeting_size = quotient.meeting_size;
     problem.ends_in_order = sim::ends_in_order(plan, usage);
     problem.launch_window = options.launch_window;
     problem.shared_cores = shared_cores;
     problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
+    problem.shared_sms = events && costs.takes_sms();
+    problem.jitter = options.jitter;
+    if (events && !traffic.empty()) {
+      links = SharedLinks(plan, traffic, quotient, changes);
+      problem.links = &links;
+    }
     for (size_t i = 0; i < quotient.representative.size(); ++i) {
       Instance& instance = problem.instances.emplace_back();
       instance.rank = quotient.representative[i];
       instance.program = &plan.programs[plan.role(instance.rank)];
       instance.costs = tables[quotient.cost_table[i]].data();
+      if (shares) instance.transfers = transfers[quotient.cost_table[i]].data();
       instance.meetings = quotient.meeting.data() + i * plan.comms.size();
     }
+  }
+
+  static std::vector<LinkChange> in_order(std::vector<LinkChange> changes) {
+    std::ranges::stable_sort(changes, {}, &LinkChange::time);
+    return changes;
+  }
+
+  Traffic find_traffic(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) const {
+    if (!sim::shares_links(cluster, options)) return {};
+    return Traffic(plan, usage, groups, costs, cluster, changes);
+  }
+
+  Engine choose_engine(const SimulationOptions& options, const sim::CoreDemand& demand) const {
+    const bool shares = !traffic.empty() || costs.takes_sms() || options.jitter.sigma > 0;
+    if (options.engine == Engine::automatic) return demand.cores || shares ? Engine::events : Engine::evaluator;
+    if (options.engine == Engine::evaluator && demand.by_compute) {
+      throw InputError("engine", "the evaluator cannot share " + std::to_string(demand.cores) +
+                                     " cores among more ranks; use the event loop");
+    }
+    if (options.engine == Engine::evaluator && shares) {
+      const char* what = !traffic.empty()    ? "links: use the event loop, or the analytic network"
+                         : costs.takes_sms() ? "SMs: use the event loop, or let collectives take none of them"
+                                             : "by chance: use the event loop";
+      throw InputError("engine", std::string("the evaluator cannot let tasks slow each other down on shared ") + what);
+    }
+    return options.engine;
   }
 
   /// Times are 64-bit picoseconds: 106 days. No step of a use comes near; absurd sizes must not wrap around.
@@ -132,6 +203,7 @@ struct Setup {
     }
     first_span.push_back(total);
     std::vector<Span> spans(total);
+    problem.first_span = spans.data();
     for (size_t i = 0; i < problem.instances.size(); ++i) {
       Span* next = spans.data() + first_span[i];
       for (int stream = 0; stream < kStreams; ++stream) {
@@ -157,10 +229,20 @@ const char* name_of(Engine engine) {
   return engine == Engine::events ? "event loop" : "evaluator";
 }
 
-void state_facts(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, SimulationResult& result) {
+/// "flow: 24 classes of 32768 shared links"
+std::string network_text(const Setup& setup, const Cluster& cluster, const SimulationOptions& options) {
+  if (!sim::shares_links(cluster, options)) return "analytic";
+  if (setup.traffic.empty()) return "flow: no link is ever full";
+  return "flow: " + std::to_string(setup.quotient.link_representative.size()) + " classes of " +
+         std::to_string(setup.traffic.links().size()) + " links that may be full";
+}
+
+void state_facts(const Setup& setup, const Cluster& cluster, const SimulationOptions& options,
+                 SimulationResult& result) {
+  const Plan& plan = setup.problem.plan;
   auto& facts = result.timeline.facts;
   facts["engine"] = name_of(result.engine);
-  facts["network"] = "alpha-beta";
+  facts["network"] = network_text(setup, cluster, options);
   facts["folded classes"] = std::to_string(result.classes) + " of " + std::to_string(plan.mesh.ranks()) + " ranks";
   // The evaluator issues without bound.
   facts["launch_window"] = result.engine == Engine::events ? std::to_string(options.launch_window) : "unbounded";
@@ -185,9 +267,8 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
   const sim::CoreDemand demand =
       options.laws.enabled && !cluster.shared_cores ? sim::CoreDemand() : sim::core_demand(plan, cluster);
   SimulationResult result;
-  result.engine = choose_engine(options, demand);
-  const uint32_t shared_cores = result.engine == Engine::events ? demand.cores : 0;
-  Setup setup(plan, cluster, options, shared_cores);
+  Setup setup(plan, cluster, options, demand);
+  result.engine = setup.engine;
   result.classes = static_cast<uint32_t>(setup.problem.instances.size());
   std::vector<Span> spans;
   if (options.keep_spans) spans = setup.place_spans(plan);
@@ -215,8 +296,9 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
       timeline.counters.insert(timeline.counters.end(), samples.begin(), samples.end());
     }
   }
+  if (result.error.empty()) timeline.contention = std::move(outcome.contention);
   timeline.set_spans(std::move(spans));
-  state_facts(plan, cluster, options, result);
+  state_facts(setup, cluster, options, result);
   return result;
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/cluster/cluster.h"
+#include "core/cost/collective.h"
 #include "core/cost/cost.h"
 #include "core/plan/plan.h"
 #include "core/timeline/timeline.h"
@@ -16,15 +18,43 @@ namespace pgram {
 enum class Engine : uint8_t {
   automatic,  ///< evaluator where nothing is shared, else event loop
   evaluator,  ///< in order, max-plus; exact where nothing is shared
-  events,     ///< global time order, launch windows, shared cores
+  events,     ///< global time order, launch windows, shared cores, links and SMs
+};
+
+/// How much of the network is looked at. Where nothing is shared all say the same.
+enum class NetworkLevel : uint8_t {
+  analytic,  ///< every transfer takes the time that it takes alone
+  flow,      ///< transfers of more than 1 KiB are flows over their routes' links, which they share max-min fairly
+};
+
+/// From `time` on a link of the cluster has `factor` of its bandwidth; 0: it is down, and traffic goes around it.
+struct LinkChange {
+  Picoseconds time = 0;
+  uint32_t link = 0;  ///< of ClusterGraph::links
+  double factor = 1;
+};
+
+/// Compute tasks take `sigma`-log-normally longer or shorter, each on its own: exp(sigma x), x standard normal and
+/// drawn by (seed, rank, call, op) alone.
+struct Jitter {
+  double sigma = 0;
+  uint64_t seed = 1;
 };
 
 struct SimulationOptions {
   Engine engine = Engine::automatic;
+  /// On CPUs, whose measured transfers have the sharing in them, always analytic.
+  NetworkLevel network = NetworkLevel::flow;
+  CollectiveOptions collectives;
+  /// Share of a device's compute that a collective takes while it is on it, from when its rank is ready until its end;
+  /// left out: a channel takes one of the device's SMs (none where their number is not known).
+  std::optional<double> collective_share;
   bool unfold = false;  ///< simulate every rank, even those that provably behave alike
   bool keep_spans = true;
   uint32_t launch_window = 1024;  ///< tasks a rank may have issued and unfinished (event loop only)
   std::vector<std::pair<uint32_t, double>> slow_ranks;  ///< (rank, factor on its compute time)
+  Jitter jitter;
+  std::vector<LinkChange> link_changes;
 
   /// Law tests and golden sequences: cost of `opaque` ops by kind F, B, I, W, and the latency of every channel.
   struct Laws {

@@ -150,7 +150,7 @@ TEST(Facts, CarryWhatSummariesNeed) {
   EXPECT_EQ(facts["flops_per_step"], "123");
   EXPECT_EQ(facts["tokens_per_step"], "7");
   EXPECT_EQ(std::stod(facts["peak_flops_per_rank"]), 2);
-  EXPECT_EQ(facts["network"], "alpha-beta");
+  EXPECT_EQ(facts["network"], "flow: no link is ever full");
   EXPECT_EQ(facts["engine"], "event loop");
   EXPECT_EQ(facts["launch_window"], "1024");
   EXPECT_EQ(facts["folded classes"], "1 of 1 ranks");

@@ -80,6 +80,7 @@ TEST(WhyIdle, RandomPlansAreExplainedExactly) {
       const test::RandomCase c = cases.next();
       SimulationOptions options;
       options.engine = Engine::evaluator;
+      options.network = NetworkLevel::analytic;
       if (i % 3 == 1) options.slow_ranks = {{cases.draw(0, c.plan.mesh.ranks() - 1), 1.5}};
       const SimulationResult folded = simulate(c.plan, c.cluster, options);
       ASSERT_EQ(folded.error, "");
@@ -95,6 +96,24 @@ TEST(WhyIdle, RandomPlansAreExplainedExactly) {
       }
     }
   }
+}
+
+// Flows that meet others take longer and say by whom; nothing else changes in what is explained.
+TEST(WhyIdle, SharedLinksAreExplainedExactly) {
+  test::RandomCases cases(73);
+  Picoseconds by_links = 0;
+  for (int i = 0; i < 20; ++i) {
+    const test::RandomCase c = cases.next();
+    SimulationOptions options;
+    options.launch_window = 1u << 20;
+    const SimulationResult result = simulate(c.plan, c.cluster, options);
+    ASSERT_EQ(result.error, "");
+    test::expect_sums_exact(result.timeline, 0, c.text);
+    const StepGraph graph(result.timeline, 0);
+    for (uint32_t rank = 0; rank < c.plan.mesh.ranks(); ++rank)
+      by_links += sum_idle(graph, idle_of_rank(graph, rank)).reason[static_cast<size_t>(IdleReason::link)];
+  }
+  EXPECT_GT(by_links, 0);
 }
 
 // With a window of a few tasks the event loop keeps tasks back: that is the host's, and the sums still are exact.

@@ -1,0 +1,60 @@
+// Compute that shares its device's SMs with collectives.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "core/base/units.h"
+
+namespace pgram::sim {
+
+/// Each device runs one compute task at a time, at the share of its speed that its collectives leave.
+class SmSharing {
+ public:
+  explicit SmSharing(size_t devices) : devices_(devices) {}
+
+  /// When the task will have done its work if nothing changes.
+  Picoseconds start(Picoseconds now, uint32_t device, uint32_t task, Picoseconds work) {
+    Device& d = devices_[device];
+    d.task = task;
+    d.left = static_cast<double>(work);
+    d.since = now;
+    return find_end(d);
+  }
+  /// Collectives take `share` more of the device (or less, below 0). When its task will now end; -1 if none runs.
+  Picoseconds take(Picoseconds now, uint32_t device, double share) {
+    Device& d = devices_[device];
+    if (d.task != kNobody) {
+      d.left -= static_cast<double>(now - d.since) * rate(d);
+      d.since = now;
+    }
+    d.taken += share;
+    if (std::abs(d.taken) < 1e-9) d.taken = 0;  // all have gone: no rounding remains
+    return d.task == kNobody ? -1 : find_end(d);
+  }
+  /// Whether the device's task ends now: ends that were said before something changed do not count.
+  bool ends(Picoseconds now, uint32_t device) const {
+    return devices_[device].task != kNobody && devices_[device].end == now;
+  }
+  uint32_t finish(uint32_t device) { return std::exchange(devices_[device].task, kNobody); }
+
+ private:
+  static constexpr uint32_t kNobody = ~0u;
+  struct Device {
+    uint32_t task = kNobody;
+    double left = 0, taken = 0;
+    Picoseconds since = 0, end = 0;
+  };
+  /// Compute never stands still, whatever the collectives would take.
+  static double rate(const Device& d) { return std::max(0.05, 1 - d.taken); }
+  static Picoseconds find_end(Device& d) {
+    constexpr double kNoise = 1e-3;
+    return d.end = d.since + std::max<Picoseconds>(0, static_cast<Picoseconds>(std::ceil(d.left / rate(d) - kNoise)));
+  }
+
+  std::vector<Device> devices_;
+};
+
+}  // namespace pgram::sim

@@ -1,0 +1,60 @@
+// Traffic: which links the transfers of a Plan use, and which of these can ever run full.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/cluster/cluster.h"
+#include "sim/costs.h"
+#include "sim/groups.h"
+
+namespace pgram::sim {
+
+/// One group's use of one link in one of its lanes (see Costs): bytes over the link per byte of the operation.
+struct Use {
+  uint32_t link = 0;  ///< index into Traffic::links
+  uint32_t group = 0;
+  double weight = 0;
+  uint16_t lane = 0;
+  uint16_t epoch = 0;  ///< how often links had gone down
+};
+
+/// A link that may hold transfers back. Times and bytes as everywhere in here: picoseconds.
+struct SharedLink {
+  uint32_t link = 0;     ///< of the Topology
+  double capacity = 0;   ///< bytes per picosecond, before any change
+  uint64_t changes = 0;  ///< a hash of what will happen to it
+};
+
+/// Every group moves one operation at a time in each direction of its streams, so that the most that a link can be
+/// asked for is known beforehand. Links that can carry all of it at once never hold anything back and are left out, as
+/// are those whose every byte passes other links that let no more through (an uplink as wide as the NICs below it).
+/// What is left decides: transfers that use none of it take the time that they take alone.
+class Traffic {
+ public:
+  /// Nothing is shared.
+  Traffic() = default;
+  /// `changes`, in order of time: links that will get slower count with their least capacity, and stay. Each that takes
+  /// a link down begins an epoch, in which routes go around all that are down. InputError where there is no way.
+  Traffic(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, std::span<const LinkChange> changes);
+
+  bool empty() const { return links_.empty(); }
+  uint32_t epochs() const { return epochs_; }
+  const std::vector<SharedLink>& links() const { return links_; }
+  std::span<const Use> uses_of(uint32_t link) const {
+    return std::span(uses_).subspan(first_use_[link], first_use_[link + 1] - first_use_[link]);
+  }
+  /// A rank of a group that uses some of the links, and the group's communicator.
+  uint32_t rank_of(uint32_t group) const { return rank_[group]; }
+  uint16_t comm_of(uint32_t group) const { return comm_[group]; }
+
+ private:
+  std::vector<SharedLink> links_;
+  std::vector<Use> uses_;  // by link
+  std::vector<uint32_t> first_use_;
+  std::vector<uint32_t> rank_;
+  std::vector<uint16_t> comm_;
+  uint32_t epochs_ = 1;
+};
+
+}  // namespace pgram::sim
