@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/memory_text.h"
+#include "cli/simulation_flags.h"
 #include "core/base/errors.h"
 #include "core/base/units.h"
 #include "core/plan/plan_file.h"
@@ -18,36 +19,10 @@ namespace {
 
 struct Flags {
   PlanFlags plan;
-  std::string file, device, out, engine = "auto";
-  bool unfold = false, json = false;
-  uint32_t window = SimulationOptions{}.launch_window;
-  std::vector<std::string> slow;
+  SimulationFlags simulation;
+  std::string file, device, out;
+  bool json = false;
 };
-
-SimulationOptions options_of(const Flags& flags, uint32_t ranks) {
-  SimulationOptions options;
-  options.unfold = flags.unfold;
-  options.launch_window = flags.window;
-  if (flags.engine == "evaluator") {
-    options.engine = Engine::evaluator;
-  } else if (flags.engine == "events") {
-    options.engine = Engine::events;
-  } else if (flags.engine != "auto") {
-    throw InputError("--engine", "expected auto, evaluator or events, got '" + flags.engine + "'");
-  }
-  for (const std::string& text : flags.slow) {
-    unsigned rank = 0;
-    double factor = 0;
-    char rest = 0;
-    if (std::sscanf(text.c_str(), "%u:%lf%c", &rank, &factor, &rest) != 2 || rank >= ranks ||
-        !(factor > 0 && factor <= 1000)) {
-      throw InputError("--slow", "expected RANK:FACTOR with a rank below " + std::to_string(ranks) +
-                                     ", for example 3:1.3; got '" + text + "'");
-    }
-    options.slow_ranks.emplace_back(rank, factor);
-  }
-  return options;
-}
 
 int run(const Flags& flags) {
   using Clock = std::chrono::steady_clock;
@@ -69,7 +44,7 @@ int run(const Flags& flags) {
         flags.plan.cluster, static_cast<uint32_t>(std::min<uint64_t>(flags.plan.find_layout().ranks(), 1u << 20))));
   }
   const Cluster cluster = cluster_of(plan, flags.plan.cluster, flags.device);
-  const SimulationOptions options = options_of(flags, plan.mesh.ranks());
+  const SimulationOptions options = flags.simulation.options(plan, cluster);
   const Clock::time_point planned = Clock::now();
   const SimulationResult result = simulate(plan, cluster, options);
   const Clock::time_point simulated = Clock::now();
@@ -129,12 +104,7 @@ void add_simulate_command(Command& app, int& exit_code) {
   command->add_option("--device", flags->device,
                       "Device file to use instead of the cluster's (pgram calibrate writes one)");
   command->add_option("--out", flags->out, "Write the timeline");
-  command->add_option("--engine", flags->engine, "auto, evaluator or events")->capture_default_str();
-  command->add_option("--launch-window", flags->window, "Tasks a rank may have launched and unfinished (events engine)")
-      ->check(Range(1u, 1u << 24))
-      ->capture_default_str();
-  command->add_option("--slow", flags->slow, "Make a rank slower: RANK:FACTOR, repeatable");
-  command->add_flag("--unfold", flags->unfold, "Simulate every rank, even those that behave alike");
+  flags->simulation.add_to(*command);
   command->add_flag("--json", flags->json, "Machine-readable");
 }
 
