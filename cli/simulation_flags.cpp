@@ -25,7 +25,8 @@ Engine engine_of(const std::string& name) {
 NetworkLevel network_of(const std::string& name) {
   if (name == "analytic") return NetworkLevel::analytic;
   if (name == "flow") return NetworkLevel::flow;
-  throw InputError("--network", "expected analytic or flow, got '" + name + "'");
+  if (name == "step") return NetworkLevel::step;
+  throw InputError("--network", "expected analytic, flow or step, got '" + name + "'");
 }
 
 std::pair<uint32_t, double> slow_rank(const std::string& text, uint32_t ranks) {
@@ -99,7 +100,9 @@ void SimulationFlags::add_to(Command& command) {
   command.add_option("--engine", engine, "auto, evaluator or events")->capture_default_str();
   command
       .add_option("--network", network,
-                  "flow: transfers share the links of their routes max-min fairly; analytic: each as if alone")
+                  "flow: transfers share the links of their routes max-min fairly; analytic: each as if alone; step: "
+                  "every message of a collective is a flow, and no rank is folded (at most " +
+                      std::to_string(kMostStepRanks) + ")")
       ->capture_default_str();
   command.add_option("--algorithm", algorithm, "Of collectives: ring, tree, nvls ... (default: as NCCL chooses)");
   command.add_option("--protocol", protocol, "Of collectives: ll, ll128 or simple (default: as NCCL chooses)");

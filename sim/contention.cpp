@@ -28,24 +28,28 @@ void ContentionLog::meet(Picoseconds now, uint32_t a, uint32_t b) {
 const std::vector<ContentionLog::Loss>& ContentionLog::end(Picoseconds now, uint32_t flow, Picoseconds lost) {
   Flow& own = flows_[flow];
   for (const LinkUse& use : own.uses) std::erase(on_link_[use.link], flow);
-  Picoseconds together = 0;
   for (Meeting& m : own.met) {
-    if (m.until < 0) {
-      m.until = now;
-      for (Meeting& back : flows_[m.flow].met) {
-        if (back.flow == flow && back.until < 0) back.until = now;
-      }
+    if (m.until >= 0) continue;
+    m.until = now;
+    for (Meeting& back : flows_[m.flow].met) {
+      if (back.flow == flow && back.until < 0) back.until = now;
     }
-    together += m.until - m.since;
   }
+  return so_far(now, flow, lost);
+}
+
+const std::vector<ContentionLog::Loss>& ContentionLog::so_far(Picoseconds now, uint32_t flow, Picoseconds lost) {
+  const std::vector<Meeting>& met = flows_[flow].met;
+  const auto time = [&](const Meeting& m) { return (m.until < 0 ? now : m.until) - m.since; };
+  Picoseconds together = 0;
+  for (const Meeting& m : met) together += time(m);
   losses_.clear();
   Picoseconds left = lost;
-  for (size_t i = 0; i < own.met.size() && lost > 0 && together > 0; ++i) {
-    const Meeting& m = own.met[i];
-    const double share = static_cast<double>(m.until - m.since) / static_cast<double>(together);
-    const bool last = i + 1 == own.met.size();
+  for (size_t i = 0; i < met.size() && lost > 0 && together > 0; ++i) {
+    const double share = static_cast<double>(time(met[i])) / static_cast<double>(together);
+    const bool last = i + 1 == met.size();
     const Picoseconds part = last ? left : std::min(left, static_cast<Picoseconds>(static_cast<double>(lost) * share));
-    if (part > 0) losses_.push_back({m.task, part});
+    if (part > 0) losses_.push_back({met[i].task, part});
     left -= part;
   }
   return losses_;

@@ -22,6 +22,8 @@ class ContentionLog {
 
   /// `task`: the first of the flow's tasks. `uses` must live until the end.
   void begin(Picoseconds now, uint32_t flow, const Task& task, std::span<const LinkUse> uses);
+  /// By whom the flow was held back so far, if it would have been done `lost` earlier alone. Valid until the next call.
+  const std::vector<Loss>& so_far(Picoseconds now, uint32_t flow, Picoseconds lost);
   /// By whom the flow, which ended `lost` later than it would have alone, was held back. Valid until the next call.
   const std::vector<Loss>& end(Picoseconds now, uint32_t flow, Picoseconds lost);
 

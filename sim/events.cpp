@@ -23,7 +23,7 @@ namespace {
 /// What happens to a node at its event's time, in the lower bits of Event::what. kOther: not to a node but what the
 /// next bits say.
 enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2, kBoth = 3 };
-enum class Other : uint64_t { flow_begins, compute_may_end, link_changes };
+enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins };
 
 /// An issued task, one cache line. Its number ("ticket") counts the rank's tasks; its place in the rank's window is
 /// used again later, so that a reference holds both. Of a group, whose tasks have tickets in a row, the first stands
@@ -83,6 +83,10 @@ struct Meeting {
   Picoseconds alone_end = 0;  // when it would end if it met nobody
 };
 
+/// Picoseconds, where collectives run step by step: messages that end nearer to one another end together, and rates are
+/// worked out once for all.
+constexpr double kSameDate = 0.5;
+
 uint64_t count_tasks(const Plan& plan, const Program& program) {
   uint64_t tasks = 0;
   for (const Call& call : program.calls) tasks += plan.bodies[call.body].ops.size();
@@ -104,7 +108,7 @@ class EventLoop {
       : problem_(problem),
         meetings_(problem.meeting_size.size()),
         cores_(problem.shared_cores),
-        network_(problem.links ? problem.links->capacities : std::vector<double>()),
+        network_(problem.links ? problem.links->capacities : std::vector<double>(), problem.steps ? kSameDate : 0),
         contention_(problem.links && problem.first_span ? meetings_.size() : 0,
                     problem.links ? problem.links->capacities.size() : 0),
         sms_(problem.shared_sms ? problem.instances.size() : 0) {
@@ -314,6 +318,8 @@ class EventLoop {
     const Node& first = nodes_[meeting.running[0]];
     if (is_point_to_point(first.kernel)) {
       begin_flow(place);
+    } else if (problem_.steps) {
+      start_steps(meeting, place);
     } else {
       push_other(now_ + transfer_of(first)->latency, Other::flow_begins, place);
     }
@@ -335,14 +341,33 @@ class EventLoop {
     meeting.flows = false;
     for (uint32_t index : meeting.running) schedule_end(index, now_, 0);
     if (problem_.first_span) {
-      for (const auto& [task, lost] : contention_.end(now_, place, now_ - meeting.alone_end)) {
-        for (uint32_t index : meeting.running) {
-          const uint32_t span = static_cast<uint32_t>(nodes_[index].span - problem_.first_span);
-          held_back_.push_back({0, span, task.rank, task.call, task.op, {}, lost});
-        }
-      }
+      const auto& losses = contention_.end(now_, place, now_ - meeting.alone_end);
+      for (uint32_t index : meeting.running) hold_back(index, losses);
     }
     meeting.running.clear();
+  }
+
+  void start_steps(Meeting& meeting, uint32_t place) {
+    const Node& first = nodes_[meeting.running[0]];
+    const TransferCost& transfer = *transfer_of(first);
+    if (problem_.first_span)
+      contention_.begin(now_, place, task_of(first), problem_.links->uses(epoch_, place, transfer.lane));
+    std::ranges::sort(meeting.running, {}, [&](uint32_t index) { return nodes_[index].rank; });
+    steps_went_on(problem_.steps->start(now_, place, transfer, first.cost->hold, meeting.running, network_));
+  }
+
+  void steps_went_on(const StepRuns::Happened& happened) {
+    for (const auto& [message, latency] : happened.waits) push_other(now_ + latency, Other::step_begins, message);
+    for (const auto& [index, lost] : happened.ended) {
+      if (problem_.first_span) hold_back(index, contention_.so_far(now_, happened.place, lost));
+      schedule_end(index, now_, 0);
+    }
+    if (happened.over && problem_.first_span) contention_.end(now_, happened.place, 0);
+  }
+
+  void hold_back(uint32_t index, const std::vector<ContentionLog::Loss>& losses) {
+    const uint32_t span = static_cast<uint32_t>(nodes_[index].span - problem_.first_span);
+    for (const auto& [task, lost] : losses) held_back_.push_back({0, span, task.rank, task.call, task.op, {}, lost});
   }
 
   Task task_of(const Node& node) const { return {ranks_[node.rank].instance->rank, node.call, node.op}; }
@@ -358,6 +383,7 @@ class EventLoop {
         const TransferCost& transfer = *transfer_of(nodes_[meetings_[place].running[0]]);
         network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
       }
+      if (problem_.steps) problem_.steps->next_epoch(now_, network_);
     }
     if (change.link != kNone) network_.set_capacity(now, change.link, change.capacity);
   }
@@ -492,7 +518,12 @@ class EventLoop {
       const Picoseconds end = next_flow_end();
       if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next_time()) {
         now_ = end;
-        flow_done(network_.finish());
+        const uint32_t flow = network_.finish();
+        if (flow < meetings_.size()) {
+          flow_done(flow);
+        } else {
+          steps_went_on(problem_.steps->end(now_, flow, network_));
+        }
         return true;
       }
     }
@@ -524,6 +555,8 @@ class EventLoop {
         return;
       case Other::link_changes:
         return link_changes(index);
+      case Other::step_begins:
+        return steps_went_on(problem_.steps->begin(now_, index, network_));
     }
   }
 

@@ -8,6 +8,7 @@
 #include "core/timeline/timeline.h"
 #include "sim/costs.h"
 #include "sim/shared_links.h"
+#include "sim/step_runs.h"
 
 namespace pgram::sim {
 
@@ -31,6 +32,7 @@ struct Problem {
   uint32_t shared_cores = 0;             ///< 0: nothing is shared; event loop only
   uint32_t cores_per_rank = 1;           ///< that a compute task wants, where cores are shared
   const SharedLinks* links = nullptr;    ///< null: no link is shared; event loop only
+  StepRuns* steps = nullptr;             ///< null: a collective is one flow; event loop only, and used by it
   bool shared_sms = false;               ///< collectives slow compute down; event loop only
   Jitter jitter{};                       ///< event loop only
   const Span* first_span = nullptr;      ///< of all instances; null if none are kept

@@ -10,6 +10,7 @@
 #include "sim/memory.h"
 #include "sim/problem.h"
 #include "sim/shared_links.h"
+#include "sim/step_runs.h"
 #include "sim/traffic.h"
 
 namespace pgram {
@@ -29,7 +30,7 @@ using sim::Usage;
 void check_link_changes(const Cluster& cluster, const SimulationOptions& options) {
   if (options.link_changes.empty()) return;
   if (!sim::shares_links(cluster, options)) {
-    throw InputError("link", "changes need the flow network and a cluster of GPUs");
+    throw InputError("link", "changes need the network level flow or step, and a cluster of GPUs");
   }
   for (const LinkChange& change : options.link_changes) {
     const uint32_t links = cluster.topology->num_links();
@@ -71,6 +72,10 @@ void check(const Plan& plan, const Cluster& cluster, const SimulationOptions& op
     throw InputError("collective share",
                      "expected 0 to 0.95 of a device's compute, got " + std::to_string(*options.collective_share));
   }
+  if (options.network == NetworkLevel::step && sim::shares_links(cluster, options) && ranks > kMostStepRanks) {
+    throw InputError("network", "'step' simulates every rank and message of at most " + std::to_string(kMostStepRanks) +
+                                    " ranks, the plan has " + std::to_string(ranks) + "; take 'flow'");
+  }
   check_link_changes(cluster, options);
 }
 
@@ -92,6 +97,8 @@ struct Setup {
   std::vector<std::vector<OpCost>> tables;  // per folded class
   std::vector<std::vector<TransferCost>> transfers;
   SharedLinks links;
+  std::vector<Cluster> epochs;  // of the level `step`
+  std::unique_ptr<sim::StepRuns> steps;
   Engine engine = Engine::evaluator;
   Problem problem;
   std::vector<uint64_t> first_span;  // per instance, and one past the end
@@ -115,7 +122,8 @@ struct Setup {
     }
     check_range(plan);
     // A class of one rank stands for all its ranks in time, but not in the cores that they want, and not in their luck.
-    if (options.unfold || shared_cores || options.jitter.sigma > 0)
+    const bool by_step = events && options.network == NetworkLevel::step && !traffic.empty();
+    if (options.unfold || shared_cores || options.jitter.sigma > 0 || by_step)
       quotient = sim::unfold(plan, usage, groups, traffic, quotient);
     problem.first_op = usage.first_op;
     problem.meeting_size = quotient.meeting_size;
@@ -128,6 +136,12 @@ struct Setup {
     if (events && !traffic.empty()) {
       links = SharedLinks(plan, traffic, quotient, changes);
       problem.links = &links;
+    }
+    if (by_step) {
+      epochs = sim::epochs_of(cluster, changes);
+      steps = std::make_unique<sim::StepRuns>(plan, groups, costs, quotient, epochs);
+      links.capacities.resize(links.capacities.size() + steps->ports());
+      problem.steps = steps.get();
     }
     for (size_t i = 0; i < quotient.representative.size(); ++i) {
       Instance& instance = problem.instances.emplace_back();
@@ -146,7 +160,7 @@ struct Setup {
 
   Traffic find_traffic(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) const {
     if (!sim::shares_links(cluster, options)) return {};
-    return Traffic(plan, usage, groups, costs, cluster, changes);
+    return Traffic(plan, usage, groups, costs, cluster, changes, options.network == NetworkLevel::step);
   }
 
   Engine choose_engine(const SimulationOptions& options, const sim::CoreDemand& demand) const {
@@ -229,9 +243,14 @@ const char* name_of(Engine engine) {
   return engine == Engine::events ? "event loop" : "evaluator";
 }
 
-/// "flow: 24 classes of 32768 shared links"
+/// "flow: 24 classes of 32768 links that may be full"
 std::string network_text(const Setup& setup, const Cluster& cluster, const SimulationOptions& options) {
   if (!sim::shares_links(cluster, options)) return "analytic";
+  if (setup.steps) {
+    return "step: " + std::to_string(setup.steps->messages()) + " messages of collectives over " +
+           std::to_string(setup.traffic.links().size()) + " links; ranks are not folded";
+  }
+  if (options.network == NetworkLevel::step) return "step: nothing is sent";
   if (setup.traffic.empty()) return "flow: no link is ever full";
   return "flow: " + std::to_string(setup.quotient.link_representative.size()) + " classes of " +
          std::to_string(setup.traffic.links().size()) + " links that may be full";

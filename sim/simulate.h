@@ -25,7 +25,10 @@ enum class Engine : uint8_t {
 enum class NetworkLevel : uint8_t {
   analytic,  ///< every transfer takes the time that it takes alone
   flow,      ///< transfers of more than 1 KiB are flows over their routes' links, which they share max-min fairly
+  step,      ///< so is every message of a collective, each after those it needs; no rank is folded: kMostStepRanks
 };
+
+constexpr uint32_t kMostStepRanks = 2048;
 
 /// From `time` on a link of the cluster has `factor` of its bandwidth; 0: it is down, and traffic goes around it.
 struct LinkChange {

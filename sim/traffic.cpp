@@ -12,7 +12,6 @@
 #include "sim/topology_views.h"
 
 namespace pgram::sim {
-namespace {
 
 Collective collective_of(Kernel kernel) {
   switch (kernel) {
@@ -25,7 +24,6 @@ Collective collective_of(Kernel kernel) {
   }
 }
 
-/// The cluster as it is in each epoch.
 std::vector<Cluster> epochs_of(const Cluster& cluster, std::span<const LinkChange> changes) {
   std::vector<Cluster> epochs{cluster};
   std::vector<uint32_t> down;
@@ -37,6 +35,8 @@ std::vector<Cluster> epochs_of(const Cluster& cluster, std::span<const LinkChang
   }
   return epochs;
 }
+
+namespace {
 
 /// Bytes that every member of a group sends and receives per byte of the operation, in algorithms that load all members
 /// evenly; 0 for others. Trees are built so (one's leaves are the other's inner nodes). A switch that reduces takes a
@@ -244,7 +244,7 @@ class Bottlenecks {
 }  // namespace
 
 Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs, const Cluster& cluster,
-                 std::span<const LinkChange> changes) {
+                 std::span<const LinkChange> changes, bool every_link) {
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
   const Topology& topology = *cluster.topology;
@@ -252,11 +252,12 @@ Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, con
   each_group(plan, usage, groups, costs, [&](uint32_t, uint32_t, uint16_t, const auto& lanes, const auto& members) {
     asked.add(lanes, members, epochs);
   });
+  if (std::ranges::none_of(asked.most(), [](double most) { return most > 0; })) return;
   const std::vector<LinkState> states = find_states(topology, changes);
   const Bottlenecks bottlenecks(topology, cluster.devices, states, asked.most());
   std::vector<uint32_t> index(states.size(), kNone);
   for (uint32_t i = 0; i < states.size(); ++i) {
-    if (!bottlenecks.kept(i)) continue;
+    if (!every_link && !bottlenecks.kept(i)) continue;
     index[i] = static_cast<uint32_t>(links_.size());
     links_.push_back({i, states[i].capacity, states[i].changes});
   }

@@ -26,6 +26,11 @@ struct SharedLink {
   uint64_t changes = 0;  ///< a hash of what will happen to it
 };
 
+Collective collective_of(Kernel);
+
+/// The cluster as it is in each epoch (see Traffic).
+std::vector<Cluster> epochs_of(const Cluster&, std::span<const LinkChange>);
+
 /// Every group moves one operation at a time in each direction of its streams, so that the most that a link can be
 /// asked for is known beforehand. Links that can carry all of it at once never hold anything back and are left out, as
 /// are those whose every byte passes other links that let no more through (an uplink as wide as the NICs below it).
@@ -36,7 +41,9 @@ class Traffic {
   Traffic() = default;
   /// `changes`, in order of time: links that will get slower count with their least capacity, and stay. Each that takes
   /// a link down begins an epoch, in which routes go around all that are down. InputError where there is no way.
-  Traffic(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, std::span<const LinkChange> changes);
+  /// `every_link`: all count, link i of the cluster being the i-th, unless nothing is sent that may share any.
+  Traffic(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, std::span<const LinkChange> changes,
+          bool every_link);
 
   bool empty() const { return links_.empty(); }
   uint32_t epochs() const { return epochs_; }

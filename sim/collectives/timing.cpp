@@ -94,12 +94,13 @@ std::optional<Port> port_of(const StepProgram& program, Protocol protocol, Bytes
 class ProblemMaker {
  public:
   ProblemMaker(const StepProgram& program, std::span<const uint32_t> group, const GroupNodes& nodes,
-               const Cluster& cluster, const std::optional<Port>& port, FluidProblem& problem)
+               const Cluster& cluster, const std::optional<Port>& port, StepProblem& out)
       : program_(program),
         routes_(group, nodes, program.switches, cluster),
         cluster_(cluster),
         port_(port),
-        problem_(problem),
+        problem_(out.fluid),
+        cluster_link_(out.cluster_link),
         port_links_(program.members + program.switches, kNone) {}
 
   /// Without its latency: as `latency_route` comes before it.
@@ -111,7 +112,7 @@ class ProblemMaker {
       const auto [at, is_new_link] = links_.try_emplace(link, static_cast<uint32_t>(problem_.links.size()));
       if (is_new_link) {
         const Topology::LinkSpeed speed = cluster_.topology->link(link);
-        problem_.links.push_back({speed.bytes_per_second, port_ ? 0 : speed.latency});
+        add_link(link, {speed.bytes_per_second, port_ ? 0 : speed.latency});
       }
       problem_.route_links.push_back(at->second);
     }
@@ -124,7 +125,7 @@ class ProblemMaker {
   /// Of all messages alike.
   uint32_t latency_route() {
     if (latency_route_ != kNone) return latency_route_;
-    problem_.links.push_back({kWide, port_->latency});
+    add_link(kNoLink, {kNoLimit, port_->latency});
     problem_.route_links.push_back(static_cast<uint32_t>(problem_.links.size() - 1));
     problem_.routes.push_back({0, 0, static_cast<uint32_t>(problem_.route_links.size() - 1), 1});
     return latency_route_ = static_cast<uint32_t>(problem_.routes.size() - 1);
@@ -132,14 +133,18 @@ class ProblemMaker {
 
  private:
   static constexpr uint32_t kNone = ~0u;
-  static constexpr double kWide = 1e30;  // bytes/s: no limit
+
+  void add_link(uint32_t cluster_link, const FluidLink& link) {
+    problem_.links.push_back(link);
+    cluster_link_.push_back(cluster_link);
+  }
 
   uint32_t port_link(uint32_t place, bool without_latency) {
     uint32_t& link = port_links_[place];
     if (link == kNone) {
       link = static_cast<uint32_t>(problem_.links.size());
-      const bool limited = !routes_.is_switch(place) && port_->bytes_per_second < kWide;
-      problem_.links.push_back({limited ? port_->bytes_per_second : kWide, without_latency ? 0 : port_->latency});
+      const bool limited = !routes_.is_switch(place) && port_->bytes_per_second < kNoLimit;
+      add_link(kNoLink, {limited ? port_->bytes_per_second : kNoLimit, without_latency ? 0 : port_->latency});
     }
     return link;
   }
@@ -149,6 +154,7 @@ class ProblemMaker {
   const Cluster& cluster_;
   const std::optional<Port>& port_;
   FluidProblem& problem_;
+  std::vector<uint32_t>& cluster_link_;
   std::vector<uint32_t> port_links_;
   std::unordered_map<uint64_t, uint32_t> known_;
   std::unordered_map<uint32_t, uint32_t> links_;
@@ -203,7 +209,7 @@ StepProblem step_problem(const StepProgram& program, Protocol protocol, Bytes by
   StepProblem out;
   FluidProblem& problem = out.fluid;
   problem.hosts = {1};
-  ProblemMaker maker(program, group, nodes, cluster, port, problem);
+  ProblemMaker maker(program, group, nodes, cluster, port, out);
   out.split = port && port->latency > 0 && program.chunks > 1;
   out.task_of.reserve(program.transfers.size());
   problem.tasks.reserve(program.transfers.size() * (out.split ? 2 : 1));

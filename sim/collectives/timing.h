@@ -39,11 +39,15 @@ CollectiveFlow collective_flow(Collective, Algorithm, Protocol, Bytes, std::span
 /// fastest. 1 for the others. No more than a million messages in all.
 uint32_t default_chunks(Collective, Algorithm, Protocol, Bytes, std::span<const uint32_t> group, const Cluster&);
 
+constexpr uint32_t kNoLink = ~0u;
+constexpr double kNoLimit = 1e30;  ///< bytes/s of a link that only has a latency
+
 /// Message i of the program is task `task_of[i]`; a join is a computation of no work.
 struct StepProblem {
   FluidProblem fluid;
   std::vector<uint32_t> task_of;
-  bool split = false;  ///< the task before it is the message's latency
+  std::vector<uint32_t> cluster_link;  ///< of each of the fluid's links; kNoLink: what stands for NCCL
+  bool split = false;                  ///< the task before it is the message's latency
 };
 StepProblem step_problem(const StepProgram&, Protocol, Bytes, std::span<const uint32_t> group, const Cluster&);
 

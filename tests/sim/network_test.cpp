@@ -274,7 +274,7 @@ TEST(NetworkOptions, RefusedWithTheirNumbers) {
   options.link_changes = {{-1, 0, 0.5}};
   EXPECT_EQ(message(options).find("link: changes need a time of 0 or more"), 0u);
   options.network = NetworkLevel::analytic;
-  EXPECT_EQ(message(options), "link: changes need the flow network and a cluster of GPUs");
+  EXPECT_EQ(message(options), "link: changes need the network level flow or step, and a cluster of GPUs");
 }
 
 }  // namespace
