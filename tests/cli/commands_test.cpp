@@ -45,6 +45,26 @@ TEST(Commands, ModelsAsJsonHavePublishedCounts) {
   EXPECT_EQ(counts.at("gpt2"), 124'439'808u);
 }
 
+TEST(Commands, SimulateAtThreeLevelsOfTheNetwork) {
+  const Folder folder;
+  const std::string what =
+      "simulate --model tiny-llama --cluster dgx-h100 --layout tp2.dp2 --global-batch 4 --seq 32 --json --network ";
+  for (const std::string level : {"analytic", "flow", "step"}) {
+    const Outcome o = run(folder, what + level);
+    ASSERT_EQ(o.code, 0) << o.err;
+    const json out = json::parse(o.out);
+    EXPECT_EQ(out["summary"]["facts"]["network"].get<std::string>().find(level), 0u);
+    if (level == "step") {
+      EXPECT_EQ(out["simulation"]["ranks_simulated"], 4);
+    } else {
+      EXPECT_LT(out["simulation"]["ranks_simulated"], 4);
+    }
+  }
+  const Outcome o = run(folder, what + "steps");
+  EXPECT_EQ(o.code, 2);
+  EXPECT_NE(o.err.find("--network: expected analytic, flow or step, got 'steps'"), std::string::npos) << o.err;
+}
+
 TEST(Commands, ExplainSaysWhyEveryStreamIsIdle) {
   const Folder folder;
   const std::string sim = folder / "sim.timeline";
