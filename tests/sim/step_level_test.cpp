@@ -226,7 +226,9 @@ TEST(StepLevel, RandomPlans) {
   for (int i = 0; i < 40; ++i) {
     const RandomCase c = cases.next();
     const bool trees = i % 2 && c.text.find(".sp") == std::string::npos;  // only all-reduces
-    const SimulationOptions options = by(NetworkLevel::step, trees ? Algorithm::tree : Algorithm::ring);
+    SimulationOptions options = by(NetworkLevel::step, trees ? Algorithm::tree : Algorithm::ring);
+    const uint32_t links = c.cluster.topology->num_links();
+    if (i % 3 == 0 && links > 0) options.link_changes = {{300'000'000, cases.draw(0, links - 1), 0.3}};
     const SimulationResult result = simulate(c.plan, c.cluster, options);
     ASSERT_EQ(result.error, "") << c.text;
     const bool sends = result.timeline.facts.at("network") != "step: nothing is sent";
