@@ -123,8 +123,9 @@ std::string cluster_text(const Cluster& cluster, const std::optional<DevicePair>
   text +=
       print("%u devices (%u %s of %u): %s, %s, %.4g TFLOP/s\n", cluster.devices, nodes, nodes == 1 ? "node" : "nodes",
             cluster.devices_per_node, device.name.c_str(), format_bytes(device.memory_bytes).c_str(), peak / 1e12);
-  text += print("%u switches, %u NICs, %zu links (one way):\n", count_of(graph, VertexKind::switch_),
-                count_of(graph, VertexKind::nic), graph.links.size());
+  text += print("%u switch%s, %u NICs, %zu links (one way):\n", count_of(graph, VertexKind::switch_),
+                count_of(graph, VertexKind::switch_) == 1 ? "" : "es", count_of(graph, VertexKind::nic),
+                graph.links.size());
   for (const LinkGroup& group : groups_of(graph))
     text += print("  %8u x %-10s %9.4g GB/s  %8s  %s to %s%s\n", group.count, group.link->kind.c_str(),
                   group.link->bytes_per_second / 1e9, time_text(group.link->latency).c_str(), name_of(group.from),

@@ -64,6 +64,7 @@ int run(const Flags& flags) {
                          {"tasks", result.tasks},
                          {"plan_ms", ms(begin, planned)},
                          {"simulate_ms", ms(planned, simulated)}};
+    for (const char* fact : {"network", "engine"}) out["simulation"][fact] = result.timeline.facts.at(fact);
     for (int p = 0; p < kProvenances; ++p)
       out["simulation"]["durations"][name_of(static_cast<Provenance>(p))] = result.provenance[p];
     std::printf("%s\n", out.dump(2).c_str());
@@ -78,6 +79,8 @@ int run(const Flags& flags) {
               format_count(result.classes).c_str(), format_count(plan.mesh.ranks()).c_str(),
               folded ? " (the others behave alike)" : "", format_count(result.tasks).c_str(), ms(begin, planned),
               ms(planned, simulated));
+  const auto& facts = result.timeline.facts;
+  std::printf("network %s; %s\n", facts.at("network").c_str(), facts.at("engine").c_str());
   std::printf("durations of compute tasks:");
   for (int p = 0; p < kProvenances; ++p) {
     std::printf("%s %s %s", p ? "," : "", format_count(result.provenance[p]).c_str(),
