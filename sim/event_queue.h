@@ -1,8 +1,9 @@
 // Future events by time.
 #pragma once
-#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "core/base/units.h"
@@ -10,7 +11,7 @@
 namespace pgram::sim {
 
 struct Event {
-  Picoseconds time = 0;
+  Picoseconds time = std::numeric_limits<Picoseconds>::max();
   uint64_t what = 0;
 };
 
@@ -18,44 +19,55 @@ struct Event {
 /// time leave in an order that depends only on what came before, the same in every run.
 class EventQueue {
  public:
-  bool empty() const { return heap_.empty(); }
-  Picoseconds next_time() const { return heap_.front().time; }
+  bool empty() const { return end_ == kRoot; }
+  const Event& next() const { return at(kRoot); }
 
   void push(Event event) {
-    size_t hole = heap_.size();
-    heap_.push_back(event);
-    for (; hole > 0; hole = (hole - 1) / 4) {
-      const Event& parent = heap_[(hole - 1) / 4];
-      if (parent.time <= event.time) break;
-      heap_[hole] = parent;
+    if (end_ + 4 > 4 * lines_.size()) lines_.resize(2 * lines_.size());
+    size_t hole = end_++;
+    for (; hole > kRoot; hole = parent(hole)) {
+      const Event& above = at(parent(hole));
+      if (above.time <= event.time) break;
+      at(hole) = above;
     }
-    heap_[hole] = event;
+    at(hole) = event;
   }
 
   Event pop() {
-    const Event first = heap_.front(), last = heap_.back();
-    heap_.pop_back();
-    if (!heap_.empty()) sink(last);
+    const Event first = at(kRoot), last = at(--end_);
+    at(end_) = Event();
+    if (!empty()) sink(last);
     return first;
   }
 
  private:
+  /// Last in its line, so that siblings fill the lines after it: 4 to 7, 8 to 11 ...
+  static constexpr size_t kRoot = 3;
+  struct alignas(64) Line {
+    std::array<Event, 4> events;
+  };
+  static size_t parent(size_t i) { return i / 4 + 2; }
+  static size_t first_child(size_t i) { return 4 * (i - 2); }
+  Event& at(size_t i) { return lines_[i / 4].events[i % 4]; }
+  const Event& at(size_t i) const { return lines_[i / 4].events[i % 4]; }
+
+  /// Places past the end are later than all events, so that there are always four children, compared in pairs: which is
+  /// the least is no pattern that a processor could guess.
   void sink(Event event) {
-    const size_t size = heap_.size();
-    size_t hole = 0;
-    for (size_t child = 1; child < size; child = 4 * hole + 1) {
-      size_t least = child;
-      for (size_t i = child + 1, last = std::min(child + 4, size); i < last; ++i) {
-        least = heap_[i].time < heap_[least].time ? i : least;
-      }
-      if (heap_[least].time >= event.time) break;
-      heap_[hole] = heap_[least];
-      hole = least;
+    size_t hole = kRoot;
+    for (size_t child = first_child(hole); child < end_; child = first_child(hole)) {
+      const std::array<Event, 4>& four = lines_[child / 4].events;
+      const size_t a = four[1].time < four[0].time ? 1 : 0, b = four[3].time < four[2].time ? 3 : 2;
+      const size_t least = four[b].time < four[a].time ? b : a;
+      if (four[least].time >= event.time) break;
+      at(hole) = four[least];
+      hole = child + least;
     }
-    heap_[hole] = event;
+    at(hole) = event;
   }
 
-  std::vector<Event> heap_;
+  std::vector<Line> lines_ = std::vector<Line>(16);
+  size_t end_ = kRoot;
 };
 
 }  // namespace pgram::sim

@@ -2,7 +2,6 @@
 // its stream is free and what it waits for has ended, starts when its partners are there, and then runs for its cost or
 // for its share of the cores.
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -12,6 +11,7 @@
 #include "sim/core_sharing.h"
 #include "sim/deadlock.h"
 #include "sim/event_queue.h"
+#include "sim/issued_tasks.h"
 #include "sim/jitter.h"
 #include "sim/network/flow_network.h"
 #include "sim/problem.h"
@@ -20,106 +20,38 @@
 namespace pgram::sim {
 namespace {
 
-/// What happens to a node at its event's time, in the lower bits of Event::what. kOther: not to a node but what the
-/// next bits say.
-enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2, kBoth = 3 };
-enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins };
-
-/// An issued task, one cache line. Its number ("ticket") counts the rank's tasks; its place in the rank's window is
-/// used again later, so that a reference holds both. Of a group, whose tasks have tickets in a row, the first stands
-/// for all of them where streams and events are concerned.
-struct alignas(64) Node {
-  Picoseconds arrival = 0;  // the latest of what it waits for; while some are pending, so far
-  const OpCost* cost = nullptr;
-  Span* span = nullptr;
-  uint32_t ticket = 0;
-  uint32_t rank = 0, call = 0;
-  uint32_t successor = kNone;     // next on its stream, if that is issued and waits for this
-  uint32_t waiter = kNone;        // who waits for its end ...
-  uint32_t more_waiters = kNone;  // ... and who else: a list of edges
-  uint32_t meeting = kNone, partner = kNone;
-  uint16_t op = 0, pending = 0;  // pending of a group's first task, once that has come: tasks without an end
-  uint8_t stream = 0;
-  Kernel kernel = Kernel::opaque;
-  uint8_t happened = 0;  // Happening, so far
-  bool grouped = false;
-};
-static_assert(sizeof(Node) == 64);
-
-struct Reference {
-  uint32_t node = kNone;
-  uint32_t ticket = 0;
-};
-
-struct Edge {
-  uint32_t node = 0, next = kNone;
-};
-
-struct StreamState {
-  Reference last;
-  Picoseconds done = 0;        // when all tasks so far have ended, which is what an event says
-  Picoseconds group_free = 0;  // when the running group's tasks so far no longer hold it
-};
-
-struct Rank {
-  const Instance* instance = nullptr;
-  uint32_t first_node = 0;
-  uint32_t window = 0;     // tasks
-  uint32_t ring_mask = 0;  // places for them, a power of two, less one
-  uint32_t call = 0, op = 0;
-  const Sync* sync = nullptr;
-  uint32_t oldest = 0, next = 0;  // tickets: first unfinished, and the next to issue
-  uint32_t call_ticket = 0;       // of the running call's first op
-  std::array<StreamState, kStreams> streams{};
-  std::vector<Reference> events;
-  std::array<Span*, kStreams> spans{};
-};
-
-struct Meeting {
-  Picoseconds latest = 0;
-  std::vector<uint32_t> waiting;
-  std::vector<uint32_t> running;  // whose transfer is a flow now, or will be after its latency
-  bool flows = false;
-  Picoseconds alone_end = 0;  // when it would end if it met nobody
-};
-
-/// Picoseconds, where collectives run step by step: messages that end nearer to one another end together, and rates are
-/// worked out once for all.
-constexpr double kSameDate = 0.5;
-
-uint64_t count_tasks(const Plan& plan, const Program& program) {
-  uint64_t tasks = 0;
-  for (const Call& call : program.calls) tasks += plan.bodies[call.body].ops.size();
-  return tasks;
-}
-
-/// Tasks that one issue may add to a window: those of the largest group.
-uint32_t most_issued_at_once(const Plan& plan) {
-  size_t most = 1;
-  for (const Body& body : plan.bodies) {
-    if (body.grouped) most = std::max(most, body.ops.size());
-  }
-  return static_cast<uint32_t>(most);
-}
-
+/// kShares: links, SMs or cores are shared, or there is jitter. Most plans have none of it, and then no task pays for
+/// asking.
+template <bool kShares>
 class EventLoop {
  public:
   explicit EventLoop(const Problem& problem)
       : problem_(problem),
-        meetings_(problem.meeting_size.size()),
+        flows_(problem.links ? problem.meeting_size.size() : 0),
         cores_(problem.shared_cores),
-        network_(problem.links ? problem.links->capacities : std::vector<double>(), problem.steps ? kSameDate : 0),
-        contention_(problem.links && problem.first_span ? meetings_.size() : 0,
+        network_(problem.links ? problem.links->capacities : std::vector<double>(),
+                 problem.steps ? StepRuns::kSameDate : 0),
+        contention_(problem.links && problem.first_span ? flows_.size() : 0,
                     problem.links ? problem.links->capacities.size() : 0),
         sms_(problem.shared_sms ? problem.instances.size() : 0) {
+    for (size_t b = 0; b < problem.plan.bodies.size(); ++b) {
+      const Body& body = problem.plan.bodies[b];
+      steps_.push_back({body.ops.data(), body.waits.data(), static_cast<uint32_t>(body.ops.size()), problem.first_op[b],
+                        body.grouped});
+    }
+    uint32_t waiting = 0;
+    for (uint32_t size : problem.meeting_size) {
+      meetings_.push_back({0, size, 0, waiting});
+      waiting += size;
+    }
+    waiting_.resize(waiting);
     uint32_t nodes = 0;
     const uint32_t at_once = most_issued_at_once(problem.plan);
     for (const Instance& instance : problem.instances) {
       Rank& rank = ranks_.emplace_back();
       rank.instance = &instance;
       rank.first_node = nodes;
-      rank.window = static_cast<uint32_t>(
-          std::clamp<uint64_t>(count_tasks(problem.plan, *instance.program), 1, problem.launch_window));
+      rank.window = window_of(problem.plan, *instance.program, problem.launch_window);
       rank.ring_mask = std::bit_ceil(rank.window + at_once - 1) - 1;
       nodes += rank.ring_mask + 1;
       rank.events.resize(instance.program->num_events);
@@ -155,59 +87,72 @@ class EventLoop {
   void issue(uint32_t r) {
     Rank& rank = ranks_[r];
     const Program& program = *rank.instance->program;
-    for (; rank.call < program.calls.size(); ++rank.call, rank.op = 0) {
-      const Call& call = program.calls[rank.call];
-      const Body& body = problem_.plan.bodies[call.body];
+    const Call* const calls = program.calls.data();
+    const uint32_t num_calls = static_cast<uint32_t>(program.calls.size());
+    for (; rank.call < num_calls; ++rank.call, rank.op = 0) {
+      const Call& call = calls[rank.call];
+      const Steps& steps = steps_[call.body];
+      const Sync* const syncs = program.syncs.data() + call.first_sync;
+      const Sync* const syncs_end = syncs + call.num_syncs;
       if (rank.op == 0) {
-        rank.sync = program.syncs.data() + call.first_sync;
+        rank.sync = syncs;
         rank.call_ticket = rank.next;
+        // Programs are read in turns, a call of each: too many places at once for the processor to look ahead.
+        __builtin_prefetch(&call + 6);
+        __builtin_prefetch(syncs_end + 16);
       }
-      const Sync* syncs_end = program.syncs.data() + call.first_sync + call.num_syncs;
-      for (; rank.op < body.ops.size(); ++rank.op) {
-        while (rank.oldest < rank.next && node(rank, rank.oldest).happened & kEnded) ++rank.oldest;
+      for (; rank.op < steps.count; ++rank.op) {
+        pass_ended(rank);
         if (rank.next - rank.oldest >= rank.window) return;
-        issue_task(r, body, body.ops[rank.op], call, syncs_end);
+        issue_task(r, steps, syncs_end);
       }
     }
+    pass_ended(rank);
+  }
+
+  void pass_ended(Rank& rank) {
     while (rank.oldest < rank.next && node(rank, rank.oldest).happened & kEnded) ++rank.oldest;
   }
 
   /// With a grouped body all its tasks at once, whatever the window: the first one's waits are the group's, as are the
   /// last one's records.
-  void issue_task(uint32_t r, const Body& body, const Op& op, const Call& call, const Sync* syncs_end) {
+  void issue_task(uint32_t r, const Steps& steps, const Sync* syncs_end) {
     Rank& rank = ranks_[r];
-    StreamState& stream = rank.streams[static_cast<size_t>(op.stream)];
-    const Reference self = add_node(r, op, call);
+    const Op& op = steps.ops[rank.op];
+    Reference& last = rank.last[static_cast<size_t>(op.stream)];
+    const Reference self = add_node(r, op, steps);
     Node& node = nodes_[self.node];
     node.pending = 1;  // until all are counted
-    if (const Reference before = stream.last; is_current(before) && !(nodes_[before.node].happened & kFreed)) {
+    if (const Reference before = last; is_current(before) && !(nodes_[before.node].happened & kFreed)) {
       nodes_[before.node].successor = self.node;
       ++node.pending;
     }
     for (int i = 0; i < op.num_waits; ++i) {
-      const uint32_t ticket = rank.call_ticket + body.waits[op.first_wait + i];
+      const uint32_t ticket = rank.call_ticket + steps.waits[op.first_wait + i];
       wait_for_end({place(rank, ticket), ticket}, node, self.node);
     }
-    for (; rank.sync < syncs_end && rank.sync->op == rank.op && !rank.sync->records(); ++rank.sync) {
-      wait_for_end(rank.events[rank.sync->slot()], node, self.node);
+    const Sync* sync = rank.sync;
+    for (; sync < syncs_end && sync->op == rank.op && !sync->records(); ++sync) {
+      wait_for_end(rank.events[sync->slot()], node, self.node);
     }
-    if (body.grouped) add_others(r, body, call);
-    for (; rank.sync < syncs_end && rank.sync->op == rank.op; ++rank.sync) rank.events[rank.sync->slot()] = self;
-    stream.last = self;
+    if (steps.grouped) add_others(r, steps);
+    for (; sync < syncs_end && sync->op == rank.op; ++sync) rank.events[sync->slot()] = self;
+    rank.sync = sync;
+    last = self;
     if (--node.pending == 0) arrive(self.node);
   }
 
   /// The rest of a group; afterwards its last op is the rank's.
-  void add_others(uint32_t r, const Body& body, const Call& call) {
+  void add_others(uint32_t r, const Steps& steps) {
     Rank& rank = ranks_[r];
     nodes_[place(rank, rank.call_ticket)].grouped = true;
-    while (rank.op + 1 < body.ops.size()) {
+    while (rank.op + 1 < steps.count) {
       ++rank.op;
-      nodes_[add_node(r, body.ops[rank.op], call).node].grouped = true;
+      nodes_[add_node(r, steps.ops[rank.op], steps).node].grouped = true;
     }
   }
 
-  Reference add_node(uint32_t r, const Op& op, const Call& call) {
+  Reference add_node(uint32_t r, const Op& op, const Steps& steps) {
     Rank& rank = ranks_[r];
     const Reference self{place(rank, rank.next), rank.next};
     const size_t stream = static_cast<size_t>(op.stream);
@@ -215,7 +160,7 @@ class EventLoop {
     node = Node();
     node.ticket = self.ticket;
     node.arrival = now_;
-    node.cost = rank.instance->costs + problem_.first_op[call.body] + rank.op;
+    node.cost = rank.instance->costs + steps.first_cost + rank.op;
     node.rank = r;
     node.call = rank.call;
     node.op = static_cast<uint16_t>(rank.op);
@@ -264,8 +209,8 @@ class EventLoop {
   /// At the head of its stream with all waits done: starts once its partners are there.
   void arrive(uint32_t index) {
     const Node& node = nodes_[index];
-    if (const TransferCost* transfer = transfer_of(node); transfer && problem_.shared_sms) {
-      take_sms(node.rank, transfer->sm_share);
+    if (kShares && problem_.shared_sms) {
+      if (const TransferCost* transfer = transfer_of(node)) take_sms(node.rank, transfer->sm_share);
     }
     if (node.meeting == kNone) {
       start(index, node.arrival);
@@ -278,21 +223,15 @@ class EventLoop {
 
   void meet(uint32_t index) {
     const Node& node = nodes_[index];
-    if (problem_.meeting_size[node.meeting] == 1 && !shares_links(node)) {
-      start(index, node.arrival);
-      return;
-    }
     Meeting& meeting = meetings_[node.meeting];
-    meeting.latest = meeting.waiting.empty() ? node.arrival : std::max(meeting.latest, node.arrival);
-    meeting.waiting.push_back(index);
-    if (meeting.waiting.size() < problem_.meeting_size[node.meeting]) return;
-    if (is_point_to_point(node.kernel) && meeting.waiting.size() == 2) pair_up(meeting);
-    if (shares_links(node)) {
-      start_flow(node.meeting);
-    } else {
-      for (uint32_t member : meeting.waiting) start(member, meeting.latest);
-    }
-    meeting.waiting.clear();
+    meeting.latest = meeting.come == 0 ? node.arrival : std::max(meeting.latest, node.arrival);
+    uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
+    waiting[meeting.come++] = index;
+    if (meeting.come < meeting.needed) return;
+    meeting.come = 0;
+    if (kShares && shares_links(node)) return start_flow(node.meeting);
+    if (kShares && is_point_to_point(node.kernel) && meeting.needed == 2) pair_up(waiting);
+    for (uint32_t i = 0; i < meeting.needed; ++i) start(waiting[i], meeting.latest);
   }
 
   /// Null for compute and where no transfer shares anything.
@@ -312,48 +251,51 @@ class EventLoop {
 
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place) {
-    Meeting& meeting = meetings_[place];
-    meeting.running.assign(meeting.waiting.begin(), meeting.waiting.end());
-    for (uint32_t index : meeting.running) begin_span(nodes_[index], meeting.latest);
-    const Node& first = nodes_[meeting.running[0]];
+    const Meeting& meeting = meetings_[place];
+    Flow& flow = flows_[place];
+    const uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
+    flow.running.assign(waiting, waiting + meeting.needed);
+    for (uint32_t index : flow.running) begin_span(nodes_[index], meeting.latest);
+    const Node& first = nodes_[flow.running[0]];
     if (is_point_to_point(first.kernel)) {
       begin_flow(place);
     } else if (problem_.steps) {
-      start_steps(meeting, place);
+      start_steps(place);
     } else {
       push_other(now_ + transfer_of(first)->latency, Other::flow_begins, place);
     }
   }
 
   void begin_flow(uint32_t place) {
-    Meeting& meeting = meetings_[place];
-    meeting.flows = true;
-    const Node& first = nodes_[meeting.running[0]];
+    Flow& flow = flows_[place];
+    flow.flows = true;
+    const Node& first = nodes_[flow.running[0]];
     const TransferCost& transfer = *transfer_of(first);
     const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
     network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
-    meeting.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
+    flow.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
     if (problem_.first_span) contention_.begin(now_, place, task_of(first), uses);
   }
 
   void flow_done(uint32_t place) {
-    Meeting& meeting = meetings_[place];
-    meeting.flows = false;
-    for (uint32_t index : meeting.running) schedule_end(index, now_, 0);
+    Flow& flow = flows_[place];
+    flow.flows = false;
+    for (uint32_t index : flow.running) schedule_end(index, now_, 0);
     if (problem_.first_span) {
-      const auto& losses = contention_.end(now_, place, now_ - meeting.alone_end);
-      for (uint32_t index : meeting.running) hold_back(index, losses);
+      const auto& losses = contention_.end(now_, place, now_ - flow.alone_end);
+      for (uint32_t index : flow.running) hold_back(index, losses);
     }
-    meeting.running.clear();
+    flow.running.clear();
   }
 
-  void start_steps(Meeting& meeting, uint32_t place) {
-    const Node& first = nodes_[meeting.running[0]];
+  void start_steps(uint32_t place) {
+    std::vector<uint32_t>& running = flows_[place].running;
+    const Node& first = nodes_[running[0]];
     const TransferCost& transfer = *transfer_of(first);
     if (problem_.first_span)
       contention_.begin(now_, place, task_of(first), problem_.links->uses(epoch_, place, transfer.lane));
-    std::ranges::sort(meeting.running, {}, [&](uint32_t index) { return nodes_[index].rank; });
-    steps_went_on(problem_.steps->start(now_, place, transfer, first.cost->hold, meeting.running, network_));
+    std::ranges::sort(running, {}, [&](uint32_t index) { return nodes_[index].rank; });
+    steps_went_on(problem_.steps->start(now_, place, transfer, first.cost->hold, running, network_));
   }
 
   void steps_went_on(const StepRuns::Happened& happened) {
@@ -378,9 +320,9 @@ class EventLoop {
     const double now = static_cast<double>(now_);
     if (change.begins_epoch) {
       ++epoch_;
-      for (uint32_t place = 0; place < meetings_.size(); ++place) {
-        if (!meetings_[place].flows) continue;
-        const TransferCost& transfer = *transfer_of(nodes_[meetings_[place].running[0]]);
+      for (uint32_t place = 0; place < flows_.size(); ++place) {
+        if (!flows_[place].flows) continue;
+        const TransferCost& transfer = *transfer_of(nodes_[flows_[place].running[0]]);
         network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
       }
       if (problem_.steps) problem_.steps->next_epoch(now_, network_);
@@ -411,7 +353,7 @@ class EventLoop {
     const Node& node = nodes_[first];
     const Rank& rank = ranks_[node.rank];
     const Call& call = rank.instance->program->calls[node.call];
-    const uint32_t tasks = static_cast<uint32_t>(problem_.plan.bodies[call.body].ops.size()), ticket = node.ticket;
+    const uint32_t tasks = steps_[call.body].count, ticket = node.ticket;
     const Picoseconds arrival = node.arrival;
     nodes_[first].pending = static_cast<uint16_t>(tasks);
     for (uint32_t i = 0; i < tasks; ++i) {
@@ -422,11 +364,11 @@ class EventLoop {
   }
 
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.
-  void pair_up(const Meeting& meeting) {
+  void pair_up(const uint32_t* waiting) {
     if (!problem_.shared_cores) return;
-    const bool first_receives = nodes_[meeting.waiting[0]].kernel == Kernel::recv;
-    const uint32_t receiver = meeting.waiting[first_receives ? 0 : 1];
-    const uint32_t sender = meeting.waiting[first_receives ? 1 : 0];
+    const bool first_receives = nodes_[waiting[0]].kernel == Kernel::recv;
+    const uint32_t receiver = waiting[first_receives ? 0 : 1];
+    const uint32_t sender = waiting[first_receives ? 1 : 0];
     nodes_[receiver].partner = sender;
     nodes_[sender].partner = receiver;
   }
@@ -439,6 +381,7 @@ class EventLoop {
   void start(uint32_t index, Picoseconds time) {
     Node& node = nodes_[index];
     begin_span(node, time);
+    if (!kShares) return schedule_end(index, time, node.cost->hold);
     if (!problem_.shared_cores || node.cost->work == 0) {
       const bool computes = node.meeting == kNone;
       const Picoseconds hold = computes && problem_.jitter.sigma > 0 ? jittered(node) : node.cost->hold;
@@ -461,13 +404,12 @@ class EventLoop {
 
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
     Node& node = nodes_[index];
-    last_end_ = std::max(last_end_, time + hold + node.cost->tail);
     if (problem_.ends_in_order) {
       if (node.span) node.span->end = time + hold + node.cost->tail;
       return push_end(time + hold, time + hold + node.cost->tail, index);
     }
     Rank& rank = ranks_[node.rank];
-    StreamState& stream = rank.streams[node.stream];
+    StreamTimes& stream = rank.times[node.stream];
     Picoseconds free = time + hold;
     const Picoseconds end = free + node.cost->tail, done = std::max(stream.done, end);
     if (node.span) node.span->end = end;
@@ -485,6 +427,10 @@ class EventLoop {
   }
 
   void push_end(Picoseconds free, Picoseconds done, uint32_t index) {
+    // By then who waits for it is in no cache, and with many ranks in turns nothing else would fetch it in time.
+    const Node& node = nodes_[index];
+    if (node.successor != kNone) __builtin_prefetch(&nodes_[node.successor]);
+    if (node.waiter != kNone) __builtin_prefetch(&nodes_[node.waiter]);
     if (done > free) {
       push(free, index, kFreed);
       push(done, index, kEnded);
@@ -514,12 +460,12 @@ class EventLoop {
       return true;
     }
     // Everything of this moment comes before rates are worked out.
-    if (!network_.idle() && (events_.empty() || events_.next_time() > now_)) {
+    if (kShares && !network_.idle() && (events_.empty() || events_.next().time > now_)) {
       const Picoseconds end = next_flow_end();
-      if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next_time()) {
+      if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next().time) {
         now_ = end;
         const uint32_t flow = network_.finish();
-        if (flow < meetings_.size()) {
+        if (flow < flows_.size()) {
           flow_done(flow);
         } else {
           steps_went_on(problem_.steps->end(now_, flow, network_));
@@ -527,7 +473,7 @@ class EventLoop {
         return true;
       }
     }
-    if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.next_time())) {
+    if (kShares && !cores_.idle() && (events_.empty() || cores_.next_end() < events_.next().time)) {
       now_ = cores_.next_end();
       work_done(cores_.finish());
       return true;
@@ -540,7 +486,8 @@ class EventLoop {
   }
 
   void happen(uint64_t what) {
-    if ((what & 3) == kOther) return happen_other(static_cast<Other>(what >> 2 & 3), static_cast<uint32_t>(what >> 4));
+    if (kShares && (what & 3) == kOther)
+      return happen_other(static_cast<Other>(what >> 2 & 3), static_cast<uint32_t>(what >> 4));
     const uint32_t index = static_cast<uint32_t>(what >> 2);
     if (what & kFreed) free_stream(index);
     if (what & kEnded) end(index);
@@ -571,8 +518,8 @@ class EventLoop {
   void free_stream(uint32_t index) {
     Node& node = nodes_[index];
     node.happened |= kFreed;
-    if (const TransferCost* transfer = transfer_of(node); transfer && problem_.shared_sms) {
-      take_sms(node.rank, -transfer->sm_share);
+    if (kShares && problem_.shared_sms) {
+      if (const TransferCost* transfer = transfer_of(node)) take_sms(node.rank, -transfer->sm_share);
     }
     if (node.successor != kNone) one_less(node.successor);
   }
@@ -581,6 +528,7 @@ class EventLoop {
     Node& node = nodes_[index];
     node.happened |= kEnded;
     ++ended_;
+    last_end_ = now_;
     if (node.waiter != kNone) one_less(node.waiter);
     for (uint32_t edge = node.more_waiters; edge != kNone;) {
       const auto [waiter, next] = edges_[edge];
@@ -602,8 +550,8 @@ class EventLoop {
   std::vector<Stuck> stuck() const {
     std::vector<Stuck> result;
     for (const Meeting& meeting : meetings_) {
-      for (uint32_t index : meeting.waiting) {
-        const Node& node = nodes_[index];
+      for (uint32_t i = 0; i < meeting.come; ++i) {
+        const Node& node = nodes_[waiting_[meeting.first_waiting + i]];
         const Instance& instance = *ranks_[node.rank].instance;
         const Call& call = instance.program->calls[node.call];
         result.push_back({{instance.rank, node.call, node.op}, problem_.plan.bodies[call.body].ops[node.op].comm});
@@ -614,11 +562,14 @@ class EventLoop {
   }
 
   const Problem& problem_;
+  std::vector<Steps> steps_;  // per body
   std::vector<Rank> ranks_;
   std::vector<Node> nodes_;  // every rank's window
   std::vector<Edge> edges_;
   uint32_t unused_edges_ = kNone;
   std::vector<Meeting> meetings_;
+  std::vector<uint32_t> waiting_;  // in meetings
+  std::vector<Flow> flows_;        // by meeting place
   CoreSharing cores_;
   FlowNetwork network_;  // a flow has the number of its meeting place
   ContentionLog contention_;
@@ -634,7 +585,8 @@ class EventLoop {
 }  // namespace
 
 Outcome run_events(const Problem& problem) {
-  return EventLoop(problem).run();
+  const bool shares = problem.links || problem.shared_sms || problem.shared_cores || problem.jitter.sigma > 0;
+  return shares ? EventLoop<true>(problem).run() : EventLoop<false>(problem).run();
 }
 
 }  // namespace pgram::sim

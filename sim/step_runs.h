@@ -24,6 +24,9 @@ struct StepProblem;
 /// way has a number, used again later, and is the flow of that number after those of the meeting places.
 class StepRuns {
  public:
+  /// Picoseconds. Messages that end nearer to one another end together, and rates are worked out once for all.
+  static constexpr double kSameDate = 0.5;
+
   /// `epochs`: see epochs_of. All must live on.
   StepRuns(const Plan&, const Groups&, const Costs&, const Quotient& unfolded, std::span<const Cluster> epochs);
 
@@ -85,11 +88,13 @@ class StepRuns {
     std::vector<std::pair<uint32_t, double>> ports;  // link and bytes per picosecond
     std::vector<Picoseconds> alone;                  // when each member is done alone; empty: as the closed form says
   };
+  /// A meeting place.
   struct Place {
     std::vector<uint32_t> members;  // ascending
     const std::vector<Lane>* lanes = nullptr;
     uint32_t first_port = 0;
   };
+  /// A collective under way.
   struct Run {
     uint32_t place = kNone;  // none: over
     uint32_t lane = 0;
@@ -99,6 +104,7 @@ class StepRuns {
     size_t steps_left = 0;
     std::vector<uint32_t> tasks, missing, messages;  // of each member, step, member: those left
   };
+  /// A step under way, in its latency or as a flow.
   struct Message {
     uint32_t run = 0, step = 0;
     bool flows = false;

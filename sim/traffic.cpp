@@ -129,17 +129,21 @@ void each_group(const Plan& plan, const Usage& usage, const Groups& groups, cons
   }
 }
 
-/// What links can be asked for at most, in bytes per picosecond. A group has one operation at a time.
+/// What links can be asked for at most, in bytes per picosecond. A group has one operation at a time. Notes all uses on
+/// the way, of links by their number in the Topology: most of the time goes into finding them.
 class MostAsked {
  public:
   explicit MostAsked(uint32_t links) : most_(links), of_group_(links), of_lane_(links) {}
 
-  void add(const std::vector<Lane>& lanes, const std::vector<uint32_t>& members, const std::vector<Cluster>& epochs) {
-    for (const Cluster& epoch : epochs) {
-      UseFinder finder(members, epoch);
-      for (const Lane& lane : lanes) {
+  void add(uint32_t group, const std::vector<Lane>& lanes, const std::vector<uint32_t>& members,
+           const std::vector<Cluster>& epochs) {
+    for (uint16_t e = 0; e < epochs.size(); ++e) {
+      UseFinder finder(members, epochs[e]);
+      for (uint16_t l = 0; l < lanes.size(); ++l) {
+        const Lane& lane = lanes[l];
         in_lane_.clear();
         finder.each(lane, [&](uint32_t link, double weight) {
+          uses_.push_back({link, group, weight, l, e});
           if (of_lane_[link] == 0) in_lane_.push_back(link);
           of_lane_[link] += weight;
         });
@@ -153,10 +157,12 @@ class MostAsked {
     in_group_.clear();
   }
   const std::vector<double>& most() const { return most_; }
+  std::vector<Use>& uses() { return uses_; }
 
  private:
   std::vector<double> most_, of_group_, of_lane_;
   std::vector<uint32_t> in_group_, in_lane_;
+  std::vector<Use> uses_;
 };
 
 struct LinkState {
@@ -249,10 +255,15 @@ Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, con
   epochs_ = static_cast<uint32_t>(epochs.size());
   const Topology& topology = *cluster.topology;
   MostAsked asked(topology.num_links());
-  each_group(plan, usage, groups, costs, [&](uint32_t, uint32_t, uint16_t, const auto& lanes, const auto& members) {
-    asked.add(lanes, members, epochs);
-  });
-  if (std::ranges::none_of(asked.most(), [](double most) { return most > 0; })) return;
+  rank_.assign(groups.size(), kNone);
+  comm_.resize(groups.size());
+  each_group(plan, usage, groups, costs,
+             [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
+               rank_[group] = rank;
+               comm_[group] = comm;
+               asked.add(group, lanes, members, epochs);
+             });
+  if (asked.uses().empty()) return;
   const std::vector<LinkState> states = find_states(topology, changes);
   const Bottlenecks bottlenecks(topology, cluster.devices, states, asked.most());
   std::vector<uint32_t> index(states.size(), kNone);
@@ -263,22 +274,8 @@ Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, con
   }
   if (links_.empty()) return;
 
-  std::vector<Use> by_group;
-  rank_.assign(groups.size(), kNone);
-  comm_.resize(groups.size());
-  each_group(plan, usage, groups, costs,
-             [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
-               rank_[group] = rank;
-               comm_[group] = comm;
-               for (uint16_t epoch = 0; epoch < epochs_; ++epoch) {
-                 UseFinder finder(members, epochs[epoch]);
-                 for (uint16_t lane = 0; lane < lanes.size(); ++lane) {
-                   finder.each(lanes[lane], [&](uint32_t link, double weight) {
-                     if (index[link] != kNone) by_group.push_back({index[link], group, weight, lane, epoch});
-                   });
-                 }
-               }
-             });
+  std::vector<Use>& by_group = asked.uses();
+  std::erase_if(by_group, [&](Use& use) { return (use.link = index[use.link]) == kNone; });
   first_use_.assign(links_.size() + 1, 0);
   for (const Use& use : by_group) ++first_use_[use.link + 1];
   std::partial_sum(first_use_.begin(), first_use_.end(), first_use_.begin());
