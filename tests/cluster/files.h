@@ -11,8 +11,11 @@
 
 namespace pgram {
 
+/// Tests run beside each other: each has files of its own.
 inline std::string write_cluster_file(const std::string& name, const std::string& text) {
-  const std::string path = (std::filesystem::path(testing::TempDir()) / ("pgram_shape_" + name)).string();
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  const std::string own = std::string("pgram_") + test->test_suite_name() + "_" + test->name() + "_" + name;
+  const std::string path = (std::filesystem::path(testing::TempDir()) / own).string();
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }
