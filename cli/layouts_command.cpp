@@ -75,6 +75,8 @@ void print_text(const Flags& flags, const std::vector<Candidate>& found, const S
       std::printf(
           "The rule \"tensor parallel inside the node, then pipeline, then data\" finds no layout that fits.\n");
     }
+    if (!cluster.device.is_cpu)
+      std::printf("Steps are by the analytic network; pgram simulate lets transfers share links and SMs too.\n");
   }
   if (fit < found.size()) std::printf("\nunfit:\n");
   const size_t unfit_shown = flags.all ? found.size() : std::min(found.size(), fit + static_cast<size_t>(flags.top));
