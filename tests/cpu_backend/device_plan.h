@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/errors.h"
 #include "core/plan/plan.h"
 #include "cpu_backend/cpu_backend.h"
 
@@ -61,6 +62,16 @@ class Devices {
  public:
   explicit Devices(const Plan& plan, CpuOptions options = {}) : plan_(plan), backend_(plan, with_defaults(options)) {
     for (uint32_t rank : backend_.local_ranks()) devices_.push_back(backend_.open(rank));
+  }
+  /// As in a run: before any of them goes, no stream of any other may touch it any more.
+  ~Devices() {
+    for (const auto& device : devices_) {
+      try {
+        device->synchronize();
+      } catch (const RunError&) {
+        // The test has seen it, and all streams are quiet.
+      }
+    }
   }
 
   RankDevice& operator[](uint32_t rank) { return *devices_[rank]; }

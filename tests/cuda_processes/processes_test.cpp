@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <future>
 
@@ -85,10 +86,17 @@ TEST(Processes, ClockOffsetIsWithinItsUncertainty) {
 
 TEST(Processes, AgreementNamesWhoDiffers) {
   const uint16_t port = free_port();
+  std::barrier<> all_have_heard(3);  // else rank 0 may end before the others have asked
   const auto errors = as_threads(3, [&](uint32_t i) {
     Processes processes(place(i, 3, port), seconds(20, 20));
     processes.agree("plan", "abc");
-    processes.agree("NCCL", i == 2 ? "2.27.3" : "2.28.9");
+    try {
+      processes.agree("NCCL", i == 2 ? "2.27.3" : "2.28.9");
+    } catch (...) {
+      all_have_heard.arrive_and_wait();
+      throw;
+    }
+    all_have_heard.arrive_and_wait();
   });
   for (const std::string& error : errors) {
     EXPECT_EQ(error, "NCCL: rank 2 has 2.27.3, rank 0 has 2.28.9; all ranks need the same");

@@ -2,8 +2,10 @@
 #include "core/exec/training_state.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 #include <set>
 
 #include "core/base/errors.h"
@@ -151,7 +153,10 @@ TEST(TrainingStateNames, StoredForm) {
 
 class TrainingFileTest : public TrainingState {
  protected:
-  std::string path_ = ::testing::TempDir() + "training_state_" + GetParam() + ".safetensors";
+  ~TrainingFileTest() override { std::filesystem::remove(path_); }
+  /// Tests run beside each other: each has a file of its own.
+  std::string path_ =
+      ::testing::TempDir() + "training_state_" + GetParam() + "_" + std::to_string(getpid()) + ".safetensors";
 };
 INSTANTIATE_TEST_SUITE_P(Kinds, TrainingFileTest, ::testing::Values("llama", "gpt2"));
 
