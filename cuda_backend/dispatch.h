@@ -12,8 +12,8 @@
 
 namespace pgram {
 
-/// One rank's place, and what its compute tasks on one stream may use. The cuBLAS handle is bound to that stream and has
-/// its own workspace.
+/// One rank's place, and what its compute tasks on one stream may use. The cuBLAS handle is bound to that stream and
+/// has its own workspace.
 struct DispatchContext {
   uint32_t tp_rank = 0, tp_size = 1;
   cublasHandle_t blas = nullptr;

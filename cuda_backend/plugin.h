@@ -14,12 +14,12 @@
 namespace pgram {
 
 struct CudaOptions {
-  bool deterministic = false;   ///< bit-equal repeats: cuBLAS without atomics, reductions in a fixed order
-  bool share_gpu = false;       ///< all ranks on device 0, with own copy and reduce collectives in place of NCCL
-  double task_timeout = 120;    ///< seconds that a task may take before the run is aborted, naming it
-  double start_timeout = 120;   ///< seconds that ranks wait for each other at the start
-  double abort_timeout = 10;    ///< seconds in which an aborted run's streams and communicators must end, or are left
-  std::vector<int> devices;     ///< CUDA ordinals of this process's ranks; empty: rank's place among them, 0, 1, ...
+  bool deterministic = false;  ///< bit-equal repeats: cuBLAS without atomics, reductions in a fixed order
+  bool share_gpu = false;      ///< all ranks on device 0, with own copy and reduce collectives in place of NCCL
+  double task_timeout = 120;   ///< seconds that a task may take before the run is aborted, naming it
+  double start_timeout = 120;  ///< seconds that ranks wait for each other at the start
+  double abort_timeout = 10;   ///< seconds in which an aborted run's streams and communicators must end, or are left
+  std::vector<int> devices;    ///< CUDA ordinals of this process's ranks; empty: rank's place among them, 0, 1, ...
 };
 
 /// What `pgram doctor` shows of this machine's GPUs.
@@ -29,7 +29,7 @@ struct CudaReport {
     int major = 0, minor = 0, multiprocessors = 0;
     uint64_t memory_bytes = 0;
   };
-  std::string error;  ///< why no GPU is usable; empty if one is
+  std::string error;                                  ///< why no GPU is usable; empty if one is
   int driver = 0, runtime = 0, cublas = 0, nccl = 0;  ///< as the libraries give them: 13000, 13000, 130002, 22809
   std::vector<Gpu> gpus;
 };

@@ -1,4 +1,5 @@
-// Errors: an exception ends an operation. InputError is the user's (exit code 2), RunError is a failed run (exit code 1).
+// Errors: an exception ends an operation. InputError is the user's (exit code 2), RunError is a failed run (exit code
+// 1).
 #pragma once
 #include <stdexcept>
 #include <string>

@@ -8,7 +8,7 @@
 namespace pgram {
 
 struct StoredTensor {
-  std::string dtype;            ///< "F32", "BF16", "F16", "I64" ...
+  std::string dtype;  ///< "F32", "BF16", "F16", "I64" ...
   std::vector<uint64_t> shape;
   uint64_t offset = 0, bytes = 0;  ///< within the data section
 };

@@ -18,8 +18,8 @@ struct CategoryDifference {
 
 struct Comparison {
   size_t step_a = 0, step_b = 0;
-  std::vector<SpanPair> pairs;             ///< sorted by a
-  std::vector<uint32_t> only_a, only_b;    ///< unmatched spans
+  std::vector<SpanPair> pairs;           ///< sorted by a
+  std::vector<uint32_t> only_a, only_b;  ///< unmatched spans
   Picoseconds step_time_a = 0, step_time_b = 0;
   std::vector<CategoryDifference> categories;
   /// Kernels with their summed time in both, largest absolute difference first.

@@ -20,13 +20,13 @@ struct RankSummary {
 };
 
 struct Summary {
-  Picoseconds step_time = 0;          ///< median
-  size_t step = 0;                    ///< the step that the rank figures describe
-  std::vector<RankSummary> ranks;     ///< representatives only
-  double bubble_of_total = 0;         ///< mean idle / makespan over all ranks (weighted by represented ranks)
-  double bubble_of_ideal = 0;         ///< mean idle / mean busy (Megatron's (p-1)/m)
+  Picoseconds step_time = 0;       ///< median
+  size_t step = 0;                 ///< the step that the rank figures describe
+  std::vector<RankSummary> ranks;  ///< representatives only
+  double bubble_of_total = 0;      ///< mean idle / makespan over all ranks (weighted by represented ranks)
+  double bubble_of_ideal = 0;      ///< mean idle / mean busy (Megatron's (p-1)/m)
   double span_idle_of_total = 0;
-  Bytes peak_memory = 0;              ///< highest rank
+  Bytes peak_memory = 0;  ///< highest rank
   uint32_t peak_memory_rank = 0;
   double tokens_per_second = 0;
   double model_flops_utilisation = 0;  ///< 0 when the peak is not known (facts["peak_flops_per_rank"])

@@ -30,13 +30,13 @@ class Running {
 };
 
 struct Operation {
-  std::string name;                     ///< "kernel rms_norm", "ncclAllReduce of comm 3"; for reports
-  std::function<void(Running&)> run;    ///< on the stream's worker, in order
-  std::string task;                     ///< current_task() at the call; filled in by enqueue if empty
+  std::string name;                   ///< "kernel rms_norm", "ncclAllReduce of comm 3"; for reports
+  std::function<void(Running&)> run;  ///< on the stream's worker, in order
+  std::string task;                   ///< current_task() at the call; filled in by enqueue if empty
 };
 
-/// Puts an operation on a stream. Reports streams of other devices than the caller's current one, destroyed streams, and
-/// the default stream.
+/// Puts an operation on a stream. Reports streams of other devices than the caller's current one, destroyed streams,
+/// and the default stream.
 cudaError_t enqueue(cudaStream_t, Operation);
 /// Device that a stream belongs to.
 int device_of(cudaStream_t);
@@ -53,8 +53,8 @@ class OnDevice {
   int before_;
 };
 
-/// Host memory behind [pointer, pointer + bytes) of device memory, or nullptr and a report "out of bounds: <who> ..." or
-/// "use after free: ..." when it is not all inside one live allocation.
+/// Host memory behind [pointer, pointer + bytes) of device memory, or nullptr and a report "out of bounds: <who> ..."
+/// or "use after free: ..." when it is not all inside one live allocation.
 std::byte* device_memory(const void* pointer, uint64_t bytes, const std::string& who);
 /// The device whose memory the pointer lies in; -1 for host memory.
 int device_of_memory(const void* pointer);
@@ -78,8 +78,8 @@ class Blocked {
  private:
   void* entry_;
 };
-/// Calls `found` once on a thread of its own, when for `seconds` every stream that has work was Blocked or waited for an
-/// event of such a one: nothing can ever move. `text` names the streams and their tasks, one per line.
+/// Calls `found` once on a thread of its own, when for `seconds` every stream that has work was Blocked or waited for
+/// an event of such a one: nothing can ever move. `text` names the streams and their tasks, one per line.
 void watch_for_deadlock(double seconds, std::function<void(const std::string& text)> found);
 
 /// Live::blas_handles and Live::communicators are counted by their libraries.
