@@ -65,17 +65,26 @@ class UseFinder {
   template <class F>
   void each(const Lane& lane, F&& use) {
     if (lane.kernel == Kernel::send) return along(members_[0], members_[1], 1, use);
-    const double wire = wire_bytes(lane.protocol);
-    if (const double volume = even_volume(lane.kernel, lane.algorithm, static_cast<double>(members_.size()))) {
-      return even(volume * wire, use);
-    }
-    for (const LinkUse& u : collective_uses(collective_of(lane.kernel), lane.algorithm, members_, cluster_, wire))
-      use(u.link, u.weight);
+    const Collective collective = collective_of(lane.kernel);
+    const double wire = wire_bytes(lane.protocol), members = static_cast<double>(members_.size());
+    const double volume = even_volume(lane.kernel, lane.algorithm, members);
+    if (volume > 0 && has_switch()) return even(volume * wire, use);
+    // Without one, rings follow the wires.
+    const Algorithm algorithm = volume > 0 ? Algorithm::ring : lane.algorithm;
+    const double scale = volume > 0 ? volume / bus_factor(collective, static_cast<uint32_t>(members_.size())) : 1;
+    for (const LinkUse& u : collective_uses(collective, algorithm, members_, cluster_, wire))
+      use(u.link, u.weight * scale);
   }
 
  private:
+  /// Members of a node are joined by a switch, and not by wires from device to device.
+  bool has_switch() {
+    cluster_.route(members_[0], members_[1], route_);
+    return cluster_.topology->ends(route_[0]).to >= cluster_.devices;
+  }
   /// As many rings as a node has members, each turned by one, so that each comes into the node and leaves it by another
-  /// member's NIC: within a node everybody passes all on, and between nodes every NIC carries its part.
+  /// member's NIC: within a node everybody passes all on, and between nodes every NIC carries its part. What
+  /// collective_uses() says of a ring, without making it: a large plan has thousands of groups.
   template <class F>
   void even(double volume, F&& use) {
     find_nodes();

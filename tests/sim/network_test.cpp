@@ -218,6 +218,34 @@ TEST(Networks, AgreeWhereNothingIsShared) {
   EXPECT_GT(compared, 5u);
 }
 
+// A node without a switch (DGX-1V), one with NVSwitches, a torus: eight ranks that only do tensor parallelism meet
+// nobody.
+TEST(Networks, OneGroupAloneIsNeverHeldBack) {
+  for (const char* name : {"dgx-1v", "dgx-h100", "a100-pcie", "torus-4x4x4"}) {
+    const Cluster cluster = find_cluster(name);
+    Model model;
+    model.layers = 2;
+    model.heads = model.kv_heads = 8;
+    model.head_dim = 64;
+    model.hidden = model.ffn = 512;
+    model.vocabulary = 1024;
+    model.max_positions = 256;
+    model.rotary_dims = 64;
+    Layout layout;
+    layout.tp = 8;
+    Workload work;
+    work.global_batch = 2;
+    work.sequence = 256;
+    SimulationOptions options;
+    options.collective_share = 0;
+    const Plan plan = make_plan(model, layout, work);
+    const SimulationResult flow = simulate(plan, cluster, options);
+    options.network = NetworkLevel::analytic;
+    const SimulationResult analytic = simulate(plan, cluster, options);
+    EXPECT_LE(std::abs(flow.makespan - analytic.makespan), static_cast<Picoseconds>(flow.tasks)) << name;
+  }
+}
+
 /// Links that change break the symmetry; what is still alike stays folded, with the same times.
 TEST(Networks, FoldedWithChangesEqualsUnfolded) {
   RandomCases cases(22);
