@@ -58,9 +58,9 @@ class RankDevice {
   virtual ~RankDevice() = default;
   /// Zeroed device memory that lives as long as the device; RunError when it cannot be had.
   virtual std::byte* allocate(uint64_t bytes) = 0;
-  virtual void copy_to_device(std::byte* device, const void* host, uint64_t bytes) = 0;  ///< synchronous
-  virtual void copy_to_host(void* host, const std::byte* device,
-                            uint64_t bytes) = 0;  ///< synchronous, after synchronize()
+  /// Both copies are synchronous; to the host after synchronize().
+  virtual void copy_to_device(std::byte* device, const void* host, uint64_t bytes) = 0;
+  virtual void copy_to_host(void* host, const std::byte* device, uint64_t bytes) = 0;
   virtual void launch(const Launch&) = 0;
   virtual void record(uint16_t event, Stream) = 0;
   virtual void wait(uint16_t event, Stream) = 0;

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "tests/cuda_backend/faults.h"
+#include "tests/cuda_backend/forwarding.h"
 
 namespace pgram::testing {
 namespace {
@@ -87,7 +88,7 @@ TEST_P(FullQueue, IsNoticed) {
 
 /// Rank 0 is between the two halves of an exchange when rank 1 fails: it is not waited for until the time for aborting
 /// is over, for it closes its group and is aborted.
-class HeldInGroup : public RankDevice {
+class HeldInGroup : public ForwardingDevice {
  public:
   struct Meeting {
     std::mutex mutex;
@@ -95,22 +96,15 @@ class HeldInGroup : public RankDevice {
     bool in_group = false;
   };
   HeldInGroup(std::unique_ptr<RankDevice> device, uint32_t rank, Meeting& meeting)
-      : device_(std::move(device)), rank_(rank), meeting_(meeting) {}
+      : ForwardingDevice(std::move(device)), rank_(rank), meeting_(meeting) {}
 
-  std::byte* allocate(uint64_t bytes) override { return device_->allocate(bytes); }
-  void copy_to_device(std::byte* device, const void* host, uint64_t bytes) override {
-    device_->copy_to_device(device, host, bytes);
-  }
-  void copy_to_host(void* host, const std::byte* device, uint64_t bytes) override {
-    device_->copy_to_host(host, device, bytes);
-  }
   void launch(const Launch& launch) override {
     if (rank_ == 1) {
       std::unique_lock lock(meeting_.mutex);
       meeting_.changed.wait_for(lock, std::chrono::seconds(5), [this] { return meeting_.in_group; });
       throw RunError("planned");
     }
-    device_->launch(launch);
+    ForwardingDevice::launch(launch);
     if (!is_communication(launch.op->kernel) || launch.group_end) return;
     {
       std::lock_guard lock(meeting_.mutex);
@@ -119,32 +113,22 @@ class HeldInGroup : public RankDevice {
     meeting_.changed.notify_all();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  void record(uint16_t event, Stream stream) override { device_->record(event, stream); }
-  void wait(uint16_t event, Stream stream) override { device_->wait(event, stream); }
-  void synchronize() override { device_->synchronize(); }
-  std::vector<Span> take_spans() override { return device_->take_spans(); }
 
  private:
-  std::unique_ptr<RankDevice> device_;
   const uint32_t rank_;
   Meeting& meeting_;
 };
 
-class HoldingBackend : public Backend {
+class HoldingBackend : public ForwardingBackend {
  public:
-  HoldingBackend(const Plan& plan, const CudaOptions& options) : backend_(plan, options) {}
-  std::string name() const override { return backend_.name(); }
-  std::vector<uint32_t> local_ranks() const override { return backend_.local_ranks(); }
+  using ForwardingBackend::ForwardingBackend;
   std::unique_ptr<RankDevice> open(uint32_t rank) override {
     return std::make_unique<HeldInGroup>(backend_.open(rank), rank, meeting_);
   }
-  Picoseconds now() const override { return backend_.now(); }
-  void abort(const std::string& reason) override { backend_.abort(reason); }
   bool a_group_was_open() const { return meeting_.in_group; }
 
  private:
   HeldInGroup::Meeting meeting_;
-  CudaBackend backend_;
 };
 
 TEST(CudaFailure, AnAbortMeetsARankWithinAGroup) {

@@ -7,6 +7,7 @@
 
 #include "core/timeline/summary.h"
 #include "tests/cuda_backend/cuda_training.h"
+#include "tests/cuda_backend/forwarding.h"
 
 namespace pgram::testing {
 namespace {
@@ -45,52 +46,34 @@ std::map<std::string, uint64_t> calls_of(const char* const (&names)[count]) {
 
 /// Looks at what the host calls between the first launch of a step and its synchronize(). One rank: its thread is the
 /// only one that calls.
-class WatchedDevice : public RankDevice {
+class WatchedDevice : public ForwardingDevice {
  public:
-  explicit WatchedDevice(std::unique_ptr<RankDevice> device) : device_(std::move(device)) {}
+  using ForwardingDevice::ForwardingDevice;
 
-  std::byte* allocate(uint64_t bytes) override { return device_->allocate(bytes); }
-  void copy_to_device(std::byte* device, const void* host, uint64_t bytes) override {
-    device_->copy_to_device(device, host, bytes);
-  }
-  void copy_to_host(void* host, const std::byte* device, uint64_t bytes) override {
-    device_->copy_to_host(host, device, bytes);
-  }
   void launch(const Launch& launch) override {
     if (!in_step_) before_ = calls_of(kWaiting);
     in_step_ = true;
-    device_->launch(launch);
+    ForwardingDevice::launch(launch);
   }
-  void record(uint16_t event, Stream stream) override { device_->record(event, stream); }
-  void wait(uint16_t event, Stream stream) override { device_->wait(event, stream); }
   void synchronize() override {
     if (in_step_) {
       EXPECT_EQ(calls_of(kWaiting), before_);
     }
     in_step_ = false;
-    device_->synchronize();
+    ForwardingDevice::synchronize();
   }
-  std::vector<Span> take_spans() override { return device_->take_spans(); }
 
  private:
-  std::unique_ptr<RankDevice> device_;
   bool in_step_ = false;
   std::map<std::string, uint64_t> before_;
 };
 
-class WatchedBackend : public Backend {
+class WatchedBackend : public ForwardingBackend {
  public:
-  WatchedBackend(const Plan& plan, const CudaOptions& options) : backend_(plan, options) {}
-  std::string name() const override { return backend_.name(); }
-  std::vector<uint32_t> local_ranks() const override { return backend_.local_ranks(); }
+  using ForwardingBackend::ForwardingBackend;
   std::unique_ptr<RankDevice> open(uint32_t rank) override {
     return std::make_unique<WatchedDevice>(backend_.open(rank));
   }
-  Picoseconds now() const override { return backend_.now(); }
-  void abort(const std::string& reason) override { backend_.abort(reason); }
-
- private:
-  CudaBackend backend_;
 };
 
 TEST(CudaStep, TheHostWaitsForNothingInsideAStep) {
@@ -111,6 +94,27 @@ TEST(CudaStep, NothingIsAllocatedAfterOpening) {
   EXPECT_EQ(calls[1], calls[0]);
   EXPECT_EQ(calls[3], calls[0]);
   EXPECT_GT(calls[0]["cudaMalloc"], 0u);
+}
+
+/// What communicates goes before what computes: on every rank the streams with a collective, a send or a receive.
+TEST(CudaStep, CommunicationStreamsAreUrgent) {
+  if (on_real_gpu()) GTEST_SKIP() << "asks the stand-in for its streams";
+  const Plan plan = tiny_plan(tiny_llama(), "dp2.tp2.pp2");
+  std::set<std::pair<uint32_t, Stream>> communicating, others;
+  for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
+    for (const Call& call : plan.programs[plan.role(rank)].calls) {
+      for (const Op& op : plan.bodies[call.body].ops)
+        (is_communication(op.kernel) ? communicating : others).insert({rank, op.stream});
+    }
+  }
+  const emulation::Live before = stand_in().live();
+  emulation::Live inside;
+  RunOptions options = tiny_options(1);
+  options.on_step = [&](uint32_t, double, double, Picoseconds) { inside = stand_in().live(); };
+  train_on_gpu(plan, options);
+  EXPECT_EQ(inside.urgent_streams - before.urgent_streams, communicating.size());
+  EXPECT_GE(inside.streams - before.streams - communicating.size(), plan.mesh.ranks());  // one that computes each
+  EXPECT_EQ(others.size(), plan.mesh.ranks());
 }
 
 TEST(CudaStep, NothingIsLeft) {

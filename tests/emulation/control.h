@@ -38,6 +38,7 @@ struct TaskTime {
 };
 
 struct Live {
+  uint64_t urgent_streams = 0;  ///< of `streams`, those of the greatest priority
   uint64_t streams = 0, events = 0, allocations = 0, pinned = 0, blas_handles = 0, communicators = 0;
   bool operator==(const Live&) const = default;
 };

@@ -11,8 +11,6 @@ using namespace pgram::emulation;
 
 namespace {
 
-constexpr int kLeastPriority = 0, kGreatestPriority = -5;
-
 /// The stream for an operation of this name; with a report for the default stream.
 std::shared_ptr<Stream> used_stream(cudaStream_t handle, const std::string& who) {
   if (is_default(handle)) report("default stream: " + who + of_task(current_task()) + " was put on the default stream");

@@ -29,6 +29,7 @@ void reset() {
 Live live() {
   Live live;
   live.streams = live_streams();
+  for (const auto& stream : streams_of_device(-1)) live.urgent_streams += stream->priority == kGreatestPriority;
   live.events = live_events();
   live.allocations = live_allocations();
   live.pinned = PinnedMemory::instance().live();

@@ -64,6 +64,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
 /// Operations that a stream holds before submit() waits for room; 0: any number.
 void set_queue(uint64_t operations);
 
+/// As NVIDIA's GPUs have them.
+constexpr int kLeastPriority = 0, kGreatestPriority = -5;
+
 cudaError_t create_stream(cudaStream_t*, unsigned flags, int priority);
 /// False for a handle that is none, or no longer; with a report.
 bool destroy_stream(cudaStream_t);
