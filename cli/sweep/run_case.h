@@ -1,0 +1,35 @@
+// Simulating one case: Plan, verification, simulation, and the figures.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cli/sweep/case.h"
+#include "cli/sweep/grid.h"
+#include "core/cluster/cluster.h"
+#include "core/model/model.h"
+#include "core/plan/plan.h"
+
+namespace pgram::sweep {
+
+/// Models and clusters by name, each read once. One for each thread.
+class Inputs {
+ public:
+  const Model& model(const std::string& name);
+  const Cluster& cluster(const std::string& name);
+
+ private:
+  std::map<std::string, Model> models_;
+  std::map<std::string, Cluster> clusters_;
+};
+
+/// A Plan of a case, verified; or why there is none.
+struct PlannedCase {
+  std::shared_ptr<const Plan> plan;
+  std::string unfit, error;
+};
+PlannedCase plan_case(const Case&, Inputs&);
+/// `planned` is of this case or of another of its PlanGroup. Never throws for what the case itself is.
+Outcome run_case(const Case&, const PlannedCase& planned, Inputs&);
+
+}  // namespace pgram::sweep
