@@ -1,20 +1,21 @@
-// Engine 2: a discrete-event loop. Ranks issue their tasks in program order into a launch window; a task is ready when
-// its stream is free and what it waits for has ended, starts when its partners are there, and then runs for its cost or
-// for its share of the cores.
+// Engine 2: a discrete-event loop. Every stream of a rank has its own place in the program; the task at its head is
+// issued once it is within the launch window, ready when its stream is free and what it waits for has ended, starts
+// when its partners are there, and then runs for its cost or for its share of the cores.
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "sim/contention.h"
 #include "sim/core_sharing.h"
 #include "sim/deadlock.h"
 #include "sim/event_queue.h"
-#include "sim/issued_tasks.h"
 #include "sim/jitter.h"
 #include "sim/network/flow_network.h"
 #include "sim/problem.h"
+#include "sim/running_tasks.h"
 #include "sim/sm_sharing.h"
 
 namespace pgram::sim {
@@ -27,6 +28,7 @@ class EventLoop {
  public:
   explicit EventLoop(const Problem& problem)
       : problem_(problem),
+        bodies_(streams_of_bodies(problem.plan)),
         flows_(problem.links ? problem.meeting_size.size() : 0),
         cores_(problem.shared_cores),
         network_(problem.links ? problem.links->capacities : std::vector<double>(),
@@ -36,8 +38,8 @@ class EventLoop {
         sms_(problem.shared_sms ? problem.instances.size() : 0) {
     for (size_t b = 0; b < problem.plan.bodies.size(); ++b) {
       const Body& body = problem.plan.bodies[b];
-      steps_.push_back({body.ops.data(), body.waits.data(), static_cast<uint32_t>(body.ops.size()), problem.first_op[b],
-                        body.grouped});
+      steps_.push_back(
+          {body.ops.data(), &bodies_[b], static_cast<uint32_t>(body.ops.size()), problem.first_op[b], body.grouped});
     }
     uint32_t waiting = 0;
     for (uint32_t size : problem.meeting_size) {
@@ -45,34 +47,30 @@ class EventLoop {
       waiting += size;
     }
     waiting_.resize(waiting);
-    uint32_t nodes = 0;
-    const uint32_t at_once = most_issued_at_once(problem.plan);
-    for (const Instance& instance : problem.instances) {
-      Rank& rank = ranks_.emplace_back();
-      rank.instance = &instance;
-      rank.first_node = nodes;
-      rank.window = window_of(problem.plan, *instance.program, problem.launch_window);
-      rank.ring_mask = std::bit_ceil(rank.window + at_once - 1) - 1;
-      nodes += rank.ring_mask + 1;
-      rank.events.resize(instance.program->num_events);
-      std::copy(std::begin(instance.spans), std::end(instance.spans), rank.spans.begin());
+    ranks_.reserve(problem.instances.size());
+    for (const Instance& instance : problem.instances) add_rank(instance);
+    const uint32_t group = largest_group(problem.plan);
+    running_.resize(streams_.size() * (1 + group));
+    for (size_t i = 0; i < running_.size(); ++i) {
+      Running& task = running_[i];
+      task.stream = static_cast<uint32_t>(i < streams_.size() ? i : (i - streams_.size()) / group);
+      task.rank = streams_[task.stream].rank;
+      task.grouped = i >= streams_.size();
     }
-    nodes_.resize(nodes);
+    group_ = group;
   }
 
   Outcome run() {
     for (uint32_t i = 0; problem_.links && i < problem_.links->changes.size(); ++i)
       push_other(problem_.links->changes[i].time, Other::link_changes, i);
-    for (uint32_t r = 0; r < ranks_.size(); ++r) issue(r);
+    for (uint32_t stream = 0; stream < streams_.size(); ++stream) try_head(stream);
     while (next_event()) continue;
     Outcome outcome;
     outcome.makespan = last_end_;
     outcome.tasks = ended_;
     std::ranges::stable_sort(held_back_, {}, &Contention::span);
     outcome.contention = std::move(held_back_);
-    const bool finished = std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank& rank) {
-      return rank.call == rank.instance->program->calls.size() && rank.oldest == rank.next;
-    });
+    const bool finished = std::ranges::all_of(streams_, [](const StreamHead& s) { return s.unended == kNoTicket; });
     if (!finished && !network_.idle()) {
       outcome.error = "links that are down or have no bandwidth hold up transfers for ever";
     } else if (!finished) {
@@ -82,171 +80,167 @@ class EventLoop {
   }
 
  private:
-  // --- issuing
-
-  void issue(uint32_t r) {
-    Rank& rank = ranks_[r];
-    const Program& program = *rank.instance->program;
-    const Call* const calls = program.calls.data();
-    const uint32_t num_calls = static_cast<uint32_t>(program.calls.size());
-    for (; rank.call < num_calls; ++rank.call, rank.op = 0) {
-      const Call& call = calls[rank.call];
-      const Steps& steps = steps_[call.body];
-      const Sync* const syncs = program.syncs.data() + call.first_sync;
-      const Sync* const syncs_end = syncs + call.num_syncs;
-      if (rank.op == 0) {
-        rank.sync = syncs;
-        rank.call_ticket = rank.next;
-        // Programs are read in turns, a call of each: too many places at once for the processor to look ahead.
-        __builtin_prefetch(&call + 6);
-        __builtin_prefetch(syncs_end + 16);
-      }
-      for (; rank.op < steps.count; ++rank.op) {
-        pass_ended(rank);
-        if (rank.next - rank.oldest >= rank.window) return;
-        issue_task(r, steps, syncs_end);
-      }
+  void add_rank(const Instance& instance) {
+    Rank& rank = ranks_.emplace_back();
+    rank.instance = &instance;
+    rank.order = &orders_.try_emplace(instance.program, problem_.plan, bodies_, *instance.program).first->second;
+    rank.first_stream = static_cast<uint32_t>(streams_.size());
+    rank.num_streams = static_cast<uint32_t>(rank.order->streams.size());
+    rank.wake.fill(kNoTicket);
+    for (const StreamOrder::Own& own : rank.order->streams) {
+      StreamHead& stream = streams_.emplace_back();
+      stream.rank = static_cast<uint32_t>(ranks_.size() - 1);
+      stream.order = &own;
+      stream.visit = own.visits.data();
+      enter(stream);
+      stream.unended = stream.ticket;
+      rank.spans[streams_.size() - 1 - rank.first_stream] = instance.spans[own.name];
     }
-    pass_ended(rank);
   }
 
-  void pass_ended(Rank& rank) {
-    while (rank.oldest < rank.next && node(rank, rank.oldest).happened & kEnded) ++rank.oldest;
+  // --- streams
+
+  /// The first op of the visit is at the stream's head.
+  void enter(StreamHead& stream) {
+    const BodyStreams& body = bodies_[stream.visit->body];
+    const uint8_t name = stream.order->name;
+    stream.op = body.ops.data() + body.first[name];
+    stream.ops_left = static_cast<uint16_t>(body.first[name + 1] - body.first[name]);
+    stream.ticket = stream.visit->first_ticket + *stream.op;
+    __builtin_prefetch(stream.visit + 4);
+    __builtin_prefetch(stream.order->waits.data() + stream.visit->first_wait + 8);
   }
 
-  /// With a grouped body all its tasks at once, whatever the window: the first one's waits are the group's, as are the
-  /// last one's records.
-  void issue_task(uint32_t r, const Steps& steps, const Sync* syncs_end) {
-    Rank& rank = ranks_[r];
-    const Op& op = steps.ops[rank.op];
-    Reference& last = rank.last[static_cast<size_t>(op.stream)];
-    const Reference self = add_node(r, op, steps);
-    Node& node = nodes_[self.node];
-    node.pending = 1;  // until all are counted
-    if (const Reference before = last; is_current(before) && !(nodes_[before.node].happened & kFreed)) {
-      nodes_[before.node].successor = self.node;
-      ++node.pending;
+  void next_head(StreamHead& stream) {
+    if (--stream.ops_left) {
+      ++stream.op;
+      stream.ticket = stream.visit->first_ticket + *stream.op;
+    } else if (++stream.visit != &stream.order->visits.back()) {
+      enter(stream);
+    } else {
+      stream.ticket = kNoTicket;
     }
+  }
+
+  /// The task at the head has the stream: it arrives if it is issued and all that it waits for has ended. Else it is
+  /// tried again when what it met first has changed.
+  void try_head(uint32_t index) {
+    StreamHead& stream = streams_[index];
+    if (stream.ticket == kNoTicket) return;
+    Rank& rank = ranks_[stream.rank];
+    const uint32_t self = index - rank.first_stream;
+    const StreamHead* const streams = streams_.data() + rank.first_stream;
+    const auto must_wait = [&](uint32_t other, uint32_t ticket) {
+      if (streams[other].unended > ticket) return false;
+      rank.blocked[other] |= static_cast<uint16_t>(1u << self);
+      rank.wake[other] = std::min(rank.wake[other], ticket);
+      return true;
+    };
+    if (stream.ticket - rank.oldest >= problem_.launch_window) {
+      uint32_t oldest = kNoTicket;
+      for (uint32_t other = 0; other < rank.num_streams; ++other) {
+        if (must_wait(other, stream.ticket - problem_.launch_window)) return;
+        oldest = std::min(oldest, streams[other].unended);
+      }
+      rank.oldest = oldest;
+    }
+    const StreamOrder::Visit& visit = *stream.visit;
+    const Steps& steps = steps_[visit.body];
+    const uint32_t op_index = *stream.op;
+    const Op& op = steps.ops[op_index];
     for (int i = 0; i < op.num_waits; ++i) {
-      const uint32_t ticket = rank.call_ticket + steps.waits[op.first_wait + i];
-      wait_for_end({place(rank, ticket), ticket}, node, self.node);
+      const auto [before, name] = steps.streams->waits[op.first_wait + i];
+      if (must_wait(rank.order->dense[name], visit.first_ticket + before)) return;
     }
-    const Sync* sync = rank.sync;
-    for (; sync < syncs_end && sync->op == rank.op && !sync->records(); ++sync) {
-      wait_for_end(rank.events[sync->slot()], node, self.node);
+    const StreamOrder::Wait* const waits = stream.order->waits.data();
+    for (uint32_t i = visit.first_wait; i < (&visit + 1)->first_wait; ++i) {
+      if (waits[i].op == op_index && must_wait(waits[i].stream, waits[i].ticket)) return;
     }
-    if (steps.grouped) add_others(r, steps);
-    for (; sync < syncs_end && sync->op == rank.op; ++sync) rank.events[sync->slot()] = self;
-    rank.sync = sync;
-    last = self;
-    if (--node.pending == 0) arrive(self.node);
+    arrive(index, steps);
   }
 
-  /// The rest of a group; afterwards its last op is the rank's.
-  void add_others(uint32_t r, const Steps& steps) {
-    Rank& rank = ranks_[r];
-    nodes_[place(rank, rank.call_ticket)].grouped = true;
-    while (rank.op + 1 < steps.count) {
-      ++rank.op;
-      nodes_[add_node(r, steps.ops[rank.op], steps).node].grouped = true;
+  /// The stream's tasks before `ticket` have ended.
+  void pass_ended(uint32_t index, uint32_t ticket) {
+    StreamHead& stream = streams_[index];
+    stream.unended = ticket;
+    Rank& rank = ranks_[stream.rank];
+    const uint32_t self = index - rank.first_stream;
+    if (rank.wake[self] < ticket) {
+      rank.wake[self] = kNoTicket;
+      for (uint32_t waiting = std::exchange(rank.blocked[self], uint16_t{0}); waiting; waiting &= waiting - 1)
+        try_head(rank.first_stream + static_cast<uint32_t>(std::countr_zero(waiting)));
     }
-  }
-
-  Reference add_node(uint32_t r, const Op& op, const Steps& steps) {
-    Rank& rank = ranks_[r];
-    const Reference self{place(rank, rank.next), rank.next};
-    const size_t stream = static_cast<size_t>(op.stream);
-    Node& node = nodes_[self.node];
-    node = Node();
-    node.ticket = self.ticket;
-    node.arrival = now_;
-    node.cost = rank.instance->costs + steps.first_cost + rank.op;
-    node.rank = r;
-    node.call = rank.call;
-    node.op = static_cast<uint16_t>(rank.op);
-    node.stream = static_cast<uint8_t>(stream);
-    node.kernel = op.kernel;
-    if (op.comm != kNoComm) node.meeting = rank.instance->meetings[op.comm];
-    if (rank.spans[stream]) node.span = rank.spans[stream]++;
-    ++rank.next;
-    return self;
-  }
-
-  static uint32_t place(const Rank& rank, uint32_t ticket) { return rank.first_node + (ticket & rank.ring_mask); }
-  const Node& node(const Rank& rank, uint32_t ticket) const { return nodes_[place(rank, ticket)]; }
-
-  /// False once the place has been given to a later task: then the one referred to has ended long ago.
-  bool is_current(Reference reference) const {
-    return reference.node != kNone && nodes_[reference.node].ticket == reference.ticket;
-  }
-
-  void wait_for_end(Reference reference, Node& waiter, uint32_t waiter_index) {
-    if (!is_current(reference)) return;
-    Node& awaited = nodes_[reference.node];
-    if (awaited.happened & kEnded) return;
-    ++waiter.pending;
-    if (awaited.waiter == kNone) {
-      awaited.waiter = waiter_index;
-    } else {
-      add_edge(awaited.more_waiters, waiter_index);
-    }
-  }
-
-  void add_edge(uint32_t& list, uint32_t waiter) {
-    uint32_t edge = unused_edges_;
-    if (edge == kNone) {
-      edge = static_cast<uint32_t>(edges_.size());
-      edges_.emplace_back();
-    } else {
-      unused_edges_ = edges_[edge].next;
-    }
-    edges_[edge] = {waiter, list};
-    list = edge;
   }
 
   // --- running
 
   /// At the head of its stream with all waits done: starts once its partners are there.
-  void arrive(uint32_t index) {
-    const Node& node = nodes_[index];
+  void arrive(uint32_t index, const Steps& steps) {
+    if (steps.grouped) return arrive_group(index, steps);
+    set_up(running_[index], streams_[index], steps, *streams_[index].op);
+    const Running& task = running_[index];
     if (kShares && problem_.shared_sms) {
-      if (const TransferCost* transfer = transfer_of(node)) take_sms(node.rank, transfer->sm_share);
+      if (const TransferCost* transfer = transfer_of(task)) take_sms(task.rank, transfer->sm_share);
     }
-    if (node.meeting == kNone) {
-      start(index, node.arrival);
-    } else if (node.grouped) {
-      arrive_group(index);
+    if (task.meeting == kNone) {
+      start(index, now_);
     } else {
       meet(index);
     }
   }
 
+  /// The tasks of a group come together, each to its own meeting.
+  void arrive_group(uint32_t index, const Steps& steps) {
+    const uint32_t first = static_cast<uint32_t>(streams_.size()) + index * group_;
+    streams_[index].group_left = static_cast<uint16_t>(steps.count);
+    for (uint32_t i = 0; i < steps.count; ++i) set_up(running_[first + i], streams_[index], steps, i);
+    if (kShares && problem_.shared_sms) {
+      if (const TransferCost* transfer = transfer_of(running_[first]))
+        take_sms(streams_[index].rank, transfer->sm_share);
+    }
+    for (uint32_t i = 0; i < steps.count; ++i) meet(first + i);
+  }
+
+  void set_up(Running& task, const StreamHead& stream, const Steps& steps, uint32_t op_index) {
+    Rank& rank = ranks_[stream.rank];
+    const Op& op = steps.ops[op_index];
+    task.arrival = now_;
+    task.cost = rank.instance->costs + steps.first_cost + op_index;
+    task.call = stream.visit->call;
+    task.op = static_cast<uint16_t>(op_index);
+    task.kernel = op.kernel;
+    task.meeting = op.comm == kNoComm ? kNone : rank.instance->meetings[op.comm];
+    task.partner = kNone;
+    Span*& span = rank.spans[task.stream - rank.first_stream];
+    if (span) task.span = span++;
+  }
+
   void meet(uint32_t index) {
-    const Node& node = nodes_[index];
-    Meeting& meeting = meetings_[node.meeting];
-    meeting.latest = meeting.come == 0 ? node.arrival : std::max(meeting.latest, node.arrival);
+    const Running& task = running_[index];
+    Meeting& meeting = meetings_[task.meeting];
+    meeting.latest = meeting.come == 0 ? task.arrival : std::max(meeting.latest, task.arrival);
     uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
     waiting[meeting.come++] = index;
     if (meeting.come < meeting.needed) return;
     meeting.come = 0;
-    if (kShares && shares_links(node)) return start_flow(node.meeting);
-    if (kShares && is_point_to_point(node.kernel) && meeting.needed == 2) pair_up(waiting);
+    if (kShares && shares_links(task)) return start_flow(task.meeting);
+    if (kShares && is_point_to_point(task.kernel) && meeting.needed == 2) pair_up(waiting);
     for (uint32_t i = 0; i < meeting.needed; ++i) start(waiting[i], meeting.latest);
   }
 
   /// Null for compute and where no transfer shares anything.
-  const TransferCost* transfer_of(const Node& node) const {
-    if (node.meeting == kNone) return nullptr;
-    const Instance& instance = *ranks_[node.rank].instance;
-    return instance.transfers ? instance.transfers + (node.cost - instance.costs) : nullptr;
+  const TransferCost* transfer_of(const Running& task) const {
+    if (task.meeting == kNone) return nullptr;
+    const Instance& instance = *ranks_[task.rank].instance;
+    return instance.transfers ? instance.transfers + (task.cost - instance.costs) : nullptr;
   }
 
   // --- flows
 
-  bool shares_links(const Node& node) const {
+  bool shares_links(const Running& task) const {
     if (!problem_.links) return false;
-    const TransferCost& transfer = *transfer_of(node);
-    return transfer.limit > 0 && !problem_.links->uses(epoch_, node.meeting, transfer.lane).empty();
+    const TransferCost& transfer = *transfer_of(task);
+    return transfer.limit > 0 && !problem_.links->uses(epoch_, task.meeting, transfer.lane).empty();
   }
 
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
@@ -255,8 +249,8 @@ class EventLoop {
     Flow& flow = flows_[place];
     const uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
     flow.running.assign(waiting, waiting + meeting.needed);
-    for (uint32_t index : flow.running) begin_span(nodes_[index], meeting.latest);
-    const Node& first = nodes_[flow.running[0]];
+    for (uint32_t index : flow.running) begin_span(running_[index], meeting.latest);
+    const Running& first = running_[flow.running[0]];
     if (is_point_to_point(first.kernel)) {
       begin_flow(place);
     } else if (problem_.steps) {
@@ -269,7 +263,7 @@ class EventLoop {
   void begin_flow(uint32_t place) {
     Flow& flow = flows_[place];
     flow.flows = true;
-    const Node& first = nodes_[flow.running[0]];
+    const Running& first = running_[flow.running[0]];
     const TransferCost& transfer = *transfer_of(first);
     const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
     network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
@@ -290,11 +284,11 @@ class EventLoop {
 
   void start_steps(uint32_t place) {
     std::vector<uint32_t>& running = flows_[place].running;
-    const Node& first = nodes_[running[0]];
+    const Running& first = running_[running[0]];
     const TransferCost& transfer = *transfer_of(first);
     if (problem_.first_span)
       contention_.begin(now_, place, task_of(first), problem_.links->uses(epoch_, place, transfer.lane));
-    std::ranges::sort(running, {}, [&](uint32_t index) { return nodes_[index].rank; });
+    std::ranges::sort(running, {}, [&](uint32_t index) { return running_[index].rank; });
     steps_went_on(problem_.steps->start(now_, place, transfer, first.cost->hold, running, network_));
   }
 
@@ -308,11 +302,11 @@ class EventLoop {
   }
 
   void hold_back(uint32_t index, const std::vector<ContentionLog::Loss>& losses) {
-    const uint32_t span = static_cast<uint32_t>(nodes_[index].span - problem_.first_span);
+    const uint32_t span = static_cast<uint32_t>(running_[index].span - problem_.first_span);
     for (const auto& [task, lost] : losses) held_back_.push_back({0, span, task.rank, task.call, task.op, {}, lost});
   }
 
-  Task task_of(const Node& node) const { return {ranks_[node.rank].instance->rank, node.call, node.op}; }
+  Task task_of(const Running& task) const { return {ranks_[task.rank].instance->rank, task.call, task.op}; }
 
   /// A link gets slower, or goes down: then what runs goes on by other ways.
   void link_changes(uint32_t change_index) {
@@ -322,7 +316,7 @@ class EventLoop {
       ++epoch_;
       for (uint32_t place = 0; place < flows_.size(); ++place) {
         if (!flows_[place].flows) continue;
-        const TransferCost& transfer = *transfer_of(nodes_[flows_[place].running[0]]);
+        const TransferCost& transfer = *transfer_of(running_[flows_[place].running[0]]);
         network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
       }
       if (problem_.steps) problem_.steps->next_epoch(now_, network_);
@@ -348,103 +342,67 @@ class EventLoop {
 
   // --- tasks
 
-  /// The tasks of a group come together, each to its own meeting.
-  void arrive_group(uint32_t first) {
-    const Node& node = nodes_[first];
-    const Rank& rank = ranks_[node.rank];
-    const Call& call = rank.instance->program->calls[node.call];
-    const uint32_t tasks = steps_[call.body].count, ticket = node.ticket;
-    const Picoseconds arrival = node.arrival;
-    nodes_[first].pending = static_cast<uint16_t>(tasks);
-    for (uint32_t i = 0; i < tasks; ++i) {
-      const uint32_t member = place(rank, ticket + i);
-      nodes_[member].arrival = arrival;
-      meet(member);
-    }
-  }
-
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.
   void pair_up(const uint32_t* waiting) {
     if (!problem_.shared_cores) return;
-    const bool first_receives = nodes_[waiting[0]].kernel == Kernel::recv;
+    const bool first_receives = running_[waiting[0]].kernel == Kernel::recv;
     const uint32_t receiver = waiting[first_receives ? 0 : 1];
     const uint32_t sender = waiting[first_receives ? 1 : 0];
-    nodes_[receiver].partner = sender;
-    nodes_[sender].partner = receiver;
+    running_[receiver].partner = sender;
+    running_[sender].partner = receiver;
   }
 
-  void begin_span(Node& node, Picoseconds time) const {
-    if (!node.span) return;
-    *node.span = make_span(*ranks_[node.rank].instance, node.call, node.op, node.stream, node.arrival, time, time);
+  void begin_span(const Running& task, Picoseconds time) const {
+    if (!task.span) return;
+    const Rank& rank = ranks_[task.rank];
+    *task.span =
+        make_span(*rank.instance, task.call, task.op, streams_[task.stream].order->name, task.arrival, time, time);
   }
 
   void start(uint32_t index, Picoseconds time) {
-    Node& node = nodes_[index];
-    begin_span(node, time);
-    if (!kShares) return schedule_end(index, time, node.cost->hold);
-    if (!problem_.shared_cores || node.cost->work == 0) {
-      const bool computes = node.meeting == kNone;
-      const Picoseconds hold = computes && problem_.jitter.sigma > 0 ? jittered(node) : node.cost->hold;
+    const Running& task = running_[index];
+    begin_span(task, time);
+    if (!kShares) return schedule_end(index, time, task.cost->hold);
+    if (!problem_.shared_cores || task.cost->work == 0) {
+      const bool computes = task.meeting == kNone;
+      const Picoseconds hold = computes && problem_.jitter.sigma > 0 ? jittered(task) : task.cost->hold;
       if (computes && problem_.shared_sms && hold > 0) {
-        push_other(sms_.start(time, node.rank, index, hold), Other::compute_may_end, node.rank);
+        push_other(sms_.start(time, task.rank, index, hold), Other::compute_may_end, task.rank);
       } else {
         schedule_end(index, time, hold);
       }
-    } else if (node.kernel == Kernel::send && node.partner != kNone) {
+    } else if (task.kernel == Kernel::send && task.partner != kNone) {
       return;  // ends with its receiver
     } else {
-      const bool computes = !is_communication(node.kernel);
-      cores_.start(time, index, node.cost->work, computes ? problem_.cores_per_rank : 1);
+      const bool computes = !is_communication(task.kernel);
+      cores_.start(time, index, task.cost->work, computes ? problem_.cores_per_rank : 1);
     }
   }
 
-  Picoseconds jittered(const Node& node) const {
-    return std::llround(static_cast<double>(node.cost->hold) * jitter_factor(problem_.jitter, task_of(node)));
+  Picoseconds jittered(const Running& task) const {
+    return std::llround(static_cast<double>(task.cost->hold) * jitter_factor(problem_.jitter, task_of(task)));
   }
 
   void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
-    Node& node = nodes_[index];
-    if (problem_.ends_in_order) {
-      if (node.span) node.span->end = time + hold + node.cost->tail;
-      return push_end(time + hold, time + hold + node.cost->tail, index);
-    }
-    Rank& rank = ranks_[node.rank];
-    StreamTimes& stream = rank.times[node.stream];
+    const Running& task = running_[index];
+    StreamHead& stream = streams_[task.stream];
     Picoseconds free = time + hold;
-    const Picoseconds end = free + node.cost->tail, done = std::max(stream.done, end);
-    if (node.span) node.span->end = end;
-    stream.done = done;
-    if (node.grouped) {
+    const Picoseconds end = free + task.cost->tail;
+    if (task.span) task.span->end = end;
+    ++ended_;
+    stream.done = problem_.ends_in_order ? end : std::max(stream.done, end);
+    if (task.grouped) {
       free = stream.group_free = std::max(stream.group_free, free);
-      index = place(rank, node.ticket - node.op);
-      if (node.op > 0) {  // nobody waits for it but through the first
-        node.happened = kBoth;
-        ++ended_;
-      }
-      if (--nodes_[index].pending) return;
+      if (--stream.group_left) return;
     }
-    push_end(free, done, index);
+    push(free, uint64_t{task.stream} << 2 | kFreed);
   }
 
-  void push_end(Picoseconds free, Picoseconds done, uint32_t index) {
-    // By then who waits for it is in no cache, and with many ranks in turns nothing else would fetch it in time.
-    const Node& node = nodes_[index];
-    if (node.successor != kNone) __builtin_prefetch(&nodes_[node.successor]);
-    if (node.waiter != kNone) __builtin_prefetch(&nodes_[node.waiter]);
-    if (done > free) {
-      push(free, index, kFreed);
-      push(done, index, kEnded);
-    } else {
-      push(free, index, kBoth);
-    }
-  }
-
-  void push(Picoseconds time, uint32_t index, Happening happening) {
-    const Event event{time, uint64_t{index} << 2 | happening};
+  void push(Picoseconds time, uint64_t what) {
     if (time > now_) {
-      events_.push(event);
+      events_.push({time, what});
     } else {
-      due_.push_back(event.what);
+      due_.push_back(what);
     }
   }
 
@@ -486,11 +444,13 @@ class EventLoop {
   }
 
   void happen(uint64_t what) {
-    if (kShares && (what & 3) == kOther)
-      return happen_other(static_cast<Other>(what >> 2 & 3), static_cast<uint32_t>(what >> 4));
-    const uint32_t index = static_cast<uint32_t>(what >> 2);
-    if (what & kFreed) free_stream(index);
-    if (what & kEnded) end(index);
+    if ((what & 3) == kFreed) {
+      free_stream(static_cast<uint32_t>(what >> 2));
+    } else if ((what & 3) == kEnded) {
+      pass_ended(static_cast<uint32_t>(what >> 34), static_cast<uint32_t>(what >> 2));
+    } else if (kShares) {
+      happen_other(static_cast<Other>(what >> 2 & 3), static_cast<uint32_t>(what >> 4));
+    }
   }
 
   void happen_other(Other other, uint32_t index) {
@@ -509,52 +469,37 @@ class EventLoop {
 
   /// What held a core is done; the rest of the time on the stream (a collective's latency) needs none.
   void work_done(uint32_t index) {
-    const Node& node = nodes_[index];
-    const uint32_t partner = node.partner;
-    schedule_end(index, now_, node.cost->hold - node.cost->work);
-    if (partner != kNone) schedule_end(partner, now_, nodes_[partner].cost->hold - nodes_[partner].cost->work);
+    const Running& task = running_[index];
+    const uint32_t partner = task.partner;
+    schedule_end(index, now_, task.cost->hold - task.cost->work);
+    if (partner != kNone) schedule_end(partner, now_, running_[partner].cost->hold - running_[partner].cost->work);
   }
 
   void free_stream(uint32_t index) {
-    Node& node = nodes_[index];
-    node.happened |= kFreed;
+    StreamHead& stream = streams_[index];
     if (kShares && problem_.shared_sms) {
-      if (const TransferCost* transfer = transfer_of(node)) take_sms(node.rank, -transfer->sm_share);
+      const bool grouped = steps_[stream.visit->body].grouped;
+      const Running& task = running_[grouped ? streams_.size() + index * group_ : index];
+      if (const TransferCost* transfer = transfer_of(task)) take_sms(task.rank, -transfer->sm_share);
     }
-    if (node.successor != kNone) one_less(node.successor);
-  }
-
-  void end(uint32_t index) {
-    Node& node = nodes_[index];
-    node.happened |= kEnded;
-    ++ended_;
-    last_end_ = now_;
-    if (node.waiter != kNone) one_less(node.waiter);
-    for (uint32_t edge = node.more_waiters; edge != kNone;) {
-      const auto [waiter, next] = edges_[edge];
-      edges_[edge].next = unused_edges_;
-      unused_edges_ = edge;
-      edge = next;
-      one_less(waiter);
+    last_end_ = std::max(last_end_, stream.done);
+    next_head(stream);
+    if (stream.done <= now_) {
+      pass_ended(index, stream.ticket);
+    } else {
+      events_.push({stream.done, uint64_t{index} << 34 | uint64_t{stream.ticket} << 2 | kEnded});
     }
-    if (node.ticket == ranks_[node.rank].oldest) issue(node.rank);
-  }
-
-  /// One of the things that a task waits for has come to pass.
-  void one_less(uint32_t index) {
-    Node& waiter = nodes_[index];
-    waiter.arrival = now_;
-    if (--waiter.pending == 0) arrive(index);
+    try_head(index);
   }
 
   std::vector<Stuck> stuck() const {
     std::vector<Stuck> result;
     for (const Meeting& meeting : meetings_) {
       for (uint32_t i = 0; i < meeting.come; ++i) {
-        const Node& node = nodes_[waiting_[meeting.first_waiting + i]];
-        const Instance& instance = *ranks_[node.rank].instance;
-        const Call& call = instance.program->calls[node.call];
-        result.push_back({{instance.rank, node.call, node.op}, problem_.plan.bodies[call.body].ops[node.op].comm});
+        const Running& task = running_[waiting_[meeting.first_waiting + i]];
+        const Instance& instance = *ranks_[task.rank].instance;
+        const Call& call = instance.program->calls[task.call];
+        result.push_back({{instance.rank, task.call, task.op}, problem_.plan.bodies[call.body].ops[task.op].comm});
       }
     }
     std::sort(result.begin(), result.end(), [](const Stuck& a, const Stuck& b) { return a.task < b.task; });
@@ -562,11 +507,13 @@ class EventLoop {
   }
 
   const Problem& problem_;
+  std::vector<BodyStreams> bodies_;
   std::vector<Steps> steps_;  // per body
+  std::map<const Program*, StreamOrder> orders_;
   std::vector<Rank> ranks_;
-  std::vector<Node> nodes_;  // every rank's window
-  std::vector<Edge> edges_;
-  uint32_t unused_edges_ = kNone;
+  std::vector<StreamHead> streams_;  // every rank's
+  std::vector<Running> running_;     // of each stream; then, if there are groups, `group_` more of each
+  uint32_t group_ = 0;
   std::vector<Meeting> meetings_;
   std::vector<uint32_t> waiting_;  // in meetings
   std::vector<Flow> flows_;        // by meeting place

@@ -51,7 +51,9 @@ class SmSharing {
   static double rate(const Device& d) { return std::max(0.05, 1 - d.taken); }
   static Picoseconds find_end(Device& d) {
     constexpr double kNoise = 1e-3;
-    return d.end = d.since + std::max<Picoseconds>(0, static_cast<Picoseconds>(std::ceil(d.left / rate(d) - kNoise)));
+    const double left = (d.taken == 0 ? d.left : d.left / rate(d)) - kNoise;
+    const Picoseconds whole = static_cast<Picoseconds>(left);
+    return d.end = d.since + std::max<Picoseconds>(0, whole + (static_cast<double>(whole) < left));
   }
 
   std::vector<Device> devices_;

@@ -1,0 +1,53 @@
+// What each stream of a Program runs, in order, and which task each wait of a Call waits for.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "core/plan/plan.h"
+
+namespace pgram::sim {
+
+/// Ops of a Body by the stream they are on. A grouped body is one operation of its stream: its first op stands for it.
+struct BodyStreams {
+  std::vector<uint16_t> ops;
+  std::array<uint16_t, kStreams + 1> first{};  ///< into ops, by stream
+  std::vector<uint8_t> streams;                ///< those that have any, ascending
+  struct Wait {
+    uint16_t op = 0;
+    uint8_t stream = 0;
+  };
+  std::vector<Wait> waits;  ///< as Body::waits
+};
+std::vector<BodyStreams> streams_of_bodies(const Plan&);
+
+/// A task's number ("ticket") counts the tasks of its program in issue order.
+constexpr uint32_t kNoTicket = ~0u;
+
+/// Of one Program. Its streams are numbered densely, in the order of Stream. What the head of a stream reads lies in a
+/// row: programs are read in turns, and few places at once can be kept near.
+struct StreamOrder {
+  /// A Call that has something for the stream.
+  struct Visit {
+    uint32_t call = 0, first_ticket = 0;
+    uint32_t first_wait = 0;  ///< of the stream's; up to the next visit's
+    uint16_t body = 0;
+  };
+  /// Before `op` another call's task must have ended.
+  struct Wait {
+    uint32_t ticket = 0;
+    uint16_t op = 0;
+    uint16_t stream = 0;  ///< dense
+  };
+  struct Own {
+    uint8_t name = 0;           ///< as core/plan numbers it
+    std::vector<Visit> visits;  ///< and one past the end
+    std::vector<Wait> waits;
+  };
+  std::vector<Own> streams;
+  std::array<uint8_t, kStreams> dense{};  ///< place in `streams`
+
+  StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Program&);
+};
+
+}  // namespace pgram::sim
