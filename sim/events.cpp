@@ -90,8 +90,8 @@ class EventLoop {
     for (const StreamOrder::Own& own : rank.order->streams) {
       StreamHead& stream = streams_.emplace_back();
       stream.rank = static_cast<uint32_t>(ranks_.size() - 1);
-      stream.order = &own;
-      stream.visit = own.visits.data();
+      stream.name = own.name;
+      stream.visit = rank.order->visits.data() + own.first;
       enter(stream);
       stream.unended = stream.ticket;
       rank.spans[streams_.size() - 1 - rank.first_stream] = instance.spans[own.name];
@@ -103,19 +103,17 @@ class EventLoop {
   /// The first op of the visit is at the stream's head.
   void enter(StreamHead& stream) {
     const BodyStreams& body = bodies_[stream.visit->body];
-    const uint8_t name = stream.order->name;
-    stream.op = body.ops.data() + body.first[name];
-    stream.ops_left = static_cast<uint16_t>(body.first[name + 1] - body.first[name]);
+    stream.op = body.ops.data() + body.first[stream.name];
+    stream.ops_left = static_cast<uint16_t>(body.first[stream.name + 1] - body.first[stream.name]);
     stream.ticket = stream.visit->first_ticket + *stream.op;
-    __builtin_prefetch(stream.visit + 4);
-    __builtin_prefetch(stream.order->waits.data() + stream.visit->first_wait + 8);
   }
 
   void next_head(StreamHead& stream) {
     if (--stream.ops_left) {
       ++stream.op;
       stream.ticket = stream.visit->first_ticket + *stream.op;
-    } else if (++stream.visit != &stream.order->visits.back()) {
+    } else if (stream.visit->next != kNoTicket) {
+      stream.visit = ranks_[stream.rank].order->visits.data() + stream.visit->next;
       enter(stream);
     } else {
       stream.ticket = kNoTicket;
@@ -152,8 +150,8 @@ class EventLoop {
       const auto [before, name] = steps.streams->waits[op.first_wait + i];
       if (must_wait(rank.order->dense[name], visit.first_ticket + before)) return;
     }
-    const StreamOrder::Wait* const waits = stream.order->waits.data();
-    for (uint32_t i = visit.first_wait; i < (&visit + 1)->first_wait; ++i) {
+    const StreamOrder::Wait* const waits = rank.order->waits.data() + visit.first_wait;
+    for (uint32_t i = 0; i < visit.num_waits; ++i) {
       if (waits[i].op == op_index && must_wait(waits[i].stream, waits[i].ticket)) return;
     }
     arrive(index, steps);
@@ -355,8 +353,7 @@ class EventLoop {
   void begin_span(const Running& task, Picoseconds time) const {
     if (!task.span) return;
     const Rank& rank = ranks_[task.rank];
-    *task.span =
-        make_span(*rank.instance, task.call, task.op, streams_[task.stream].order->name, task.arrival, time, time);
+    *task.span = make_span(*rank.instance, task.call, task.op, streams_[task.stream].name, task.arrival, time, time);
   }
 
   void start(uint32_t index, Picoseconds time) {

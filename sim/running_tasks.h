@@ -32,13 +32,13 @@ static_assert(sizeof(Running) == 64);
 
 /// A stream of a rank and the task at its head, which waits, has arrived or runs. One cache line.
 struct alignas(64) StreamHead {
-  const StreamOrder::Own* order = nullptr;
   const StreamOrder::Visit* visit = nullptr;
   const uint16_t* op = nullptr;  // of the visit's ops on this stream
   uint32_t ticket = kNoTicket;   // kNoTicket: nothing is left
   uint32_t unended = 0;          // the first task that has not ended
   uint32_t rank = 0;
   uint16_t ops_left = 0;    // of the visit, the head's included
+  uint8_t name = 0;         // as core/plan numbers it
   uint16_t group_left = 0;  // of the running group's tasks: those whose end is not known yet
   // Where tasks may end in another order than they begin in, and in groups:
   Picoseconds done = 0;        // all tasks so far have ended, which is what an event says

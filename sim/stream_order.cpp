@@ -24,44 +24,53 @@ std::vector<BodyStreams> streams_of_bodies(const Plan& plan) {
 StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& bodies, const Program& program) {
   std::vector<uint32_t> uses(plan.bodies.size());
   for (const Call& call : program.calls) ++uses[call.body];
-  std::array<uint32_t, kStreams> count{};
+  std::array<bool, kStreams> used{};
+  size_t num_visits = 0;
   for (size_t body = 0; body < uses.size(); ++body) {
-    for (uint8_t stream : bodies[body].streams) count[stream] += uses[body];
+    if (!uses[body]) continue;
+    num_visits += uses[body] * bodies[body].streams.size();
+    for (uint8_t stream : bodies[body].streams) used[stream] = true;
   }
   for (uint8_t stream = 0; stream < kStreams; ++stream) {
-    if (!count[stream]) continue;
+    if (!used[stream]) continue;
     dense[stream] = static_cast<uint8_t>(streams.size());
-    streams.push_back({stream, {}, {}});
-    streams.back().visits.reserve(count[stream] + 1);
-    streams.back().waits.reserve(count[stream]);
+    streams.push_back({stream});
   }
+  visits.resize(num_visits);
+  waits.resize(program.syncs.size());
   struct Recorded {
     uint32_t ticket = kNoTicket;
     uint16_t stream = 0;
   };
   std::vector<Recorded> recorded(program.num_events);
+  std::array<uint32_t*, kStreams> next{};  // where the number of each stream's next visit belongs
+  for (Own& stream : streams) next[stream.name] = &stream.first;
   uint32_t tasks = 0;
+  Visit* visit = visits.data();
+  Wait* wait = waits.data();
   for (uint32_t c = 0; c < program.calls.size(); ++c) {
     const Call& call = program.calls[c];
     const Body& body = plan.bodies[call.body];
-    for (uint8_t name : bodies[call.body].streams) {
-      Own& stream = streams[dense[name]];
-      stream.visits.push_back({c, tasks, static_cast<uint32_t>(stream.waits.size()), call.body});
-    }
+    const Wait* const first_wait = wait;
     const Sync* const syncs = program.syncs.data() + call.first_sync;
     for (uint32_t i = 0; i < call.num_syncs; ++i) {
       const Sync& sync = syncs[i];
-      const uint16_t stream = dense[static_cast<size_t>(body.ops[sync.op].stream)];
       Recorded& event = recorded[sync.slot()];
       if (sync.records()) {
-        event = {tasks + sync.op, stream};
+        event = {tasks + sync.op, dense[static_cast<size_t>(body.ops[sync.op].stream)]};
       } else if (event.ticket != kNoTicket) {
-        streams[stream].waits.push_back({event.ticket, sync.op, event.stream});
+        *wait++ = {event.ticket, sync.op, event.stream};
       }
+    }
+    for (uint8_t name : bodies[call.body].streams) {
+      *visit = {c,         tasks,     static_cast<uint32_t>(first_wait - waits.data()),
+                kNoTicket, call.body, static_cast<uint16_t>(wait - first_wait)};
+      *next[name] = static_cast<uint32_t>(visit - visits.data());
+      next[name] = &visit->next;
+      ++visit;
     }
     tasks += static_cast<uint32_t>(body.ops.size());
   }
-  for (Own& stream : streams) stream.visits.push_back({0, tasks, static_cast<uint32_t>(stream.waits.size()), 0});
 }
 
 }  // namespace pgram::sim

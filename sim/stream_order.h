@@ -24,14 +24,14 @@ std::vector<BodyStreams> streams_of_bodies(const Plan&);
 /// A task's number ("ticket") counts the tasks of its program in issue order.
 constexpr uint32_t kNoTicket = ~0u;
 
-/// Of one Program. Its streams are numbered densely, in the order of Stream. What the head of a stream reads lies in a
-/// row: programs are read in turns, and few places at once can be kept near.
+/// Of one Program. Its streams are numbered densely, in the order of Stream. All lies in the order of the program, for
+/// the streams of a rank are about as far as one another, and few places at once can be kept near.
 struct StreamOrder {
   /// A Call that has something for the stream.
   struct Visit {
     uint32_t call = 0, first_ticket = 0;
-    uint32_t first_wait = 0;  ///< of the stream's; up to the next visit's
-    uint16_t body = 0;
+    uint32_t first_wait = 0, next = kNoTicket;  ///< the stream's next visit
+    uint16_t body = 0, num_waits = 0;           ///< those of all streams of the call
   };
   /// Before `op` another call's task must have ended.
   struct Wait {
@@ -40,12 +40,13 @@ struct StreamOrder {
     uint16_t stream = 0;  ///< dense
   };
   struct Own {
-    uint8_t name = 0;           ///< as core/plan numbers it
-    std::vector<Visit> visits;  ///< and one past the end
-    std::vector<Wait> waits;
+    uint8_t name = 0;  ///< as core/plan numbers it
+    uint32_t first = kNoTicket;
   };
   std::vector<Own> streams;
   std::array<uint8_t, kStreams> dense{};  ///< place in `streams`
+  std::vector<Visit> visits;
+  std::vector<Wait> waits;
 
   StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Program&);
 };
