@@ -150,8 +150,11 @@ Costs::Colour Costs::make_colour(uint16_t comm, const std::vector<uint32_t>& mem
 }
 
 double Costs::share_of_sms(uint32_t channels, const Device& device) const {
-  if (options_.collective_share) return *options_.collective_share;
-  return device.sms ? std::min(1.0, channels / static_cast<double>(device.sms)) : 0;
+  double share = device.sms ? std::min(1.0, channels / static_cast<double>(device.sms)) : 0;
+  if (options_.collective_share) share = *options_.collective_share;
+  // So that sums of shares are exact, in whatever order collectives come and go.
+  constexpr double kUnit = 0x1p-51;
+  return std::round(share / kUnit) * kUnit;
 }
 
 void Costs::compute(const Cluster& cluster) {

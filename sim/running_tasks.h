@@ -13,7 +13,7 @@ namespace pgram::sim {
 /// What happens at an event's time, in the lower bits of Event::what. kFreed: the task at the head of a stream holds it
 /// no longer; kEnded: a stream's tasks before a ticket have ended; kOther: what the next bits say.
 enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2 };
-enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins };
+enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins, replay_ends };
 
 /// A task that has arrived at the head of its stream, one cache line. A stream has one at a time, which has the
 /// stream's number; those of a group have further numbers in a row, and the first one's stream stands for all.
@@ -36,8 +36,10 @@ struct alignas(64) StreamHead {
   const uint16_t* op = nullptr;  // of the visit's ops on this stream
   uint32_t ticket = kNoTicket;   // kNoTicket: nothing is left
   uint32_t unended = 0;          // the first task that has not ended
+  uint32_t awaited = 0;          // that it waits for, if it does
   uint32_t rank = 0;
-  uint16_t ops_left = 0;    // of the visit, the head's included
+  uint16_t ops_left = 0;  // of the visit, the head's included
+  bool arrived = false;
   uint8_t name = 0;         // as core/plan numbers it
   uint16_t group_left = 0;  // of the running group's tasks: those whose end is not known yet
   // Where tasks may end in another order than they begin in, and in groups:

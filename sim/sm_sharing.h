@@ -23,6 +23,17 @@ class SmSharing {
     d.since = now;
     return find_end(d);
   }
+  /// The same for a task that had so much work left at `since`, at today's rate.
+  Picoseconds resume(Picoseconds since, uint32_t device, uint32_t task, double left) {
+    Device& d = devices_[device];
+    d.task = task;
+    d.left = left;
+    d.since = since;
+    return find_end(d);
+  }
+  double taken(uint32_t device) const { return devices_[device].taken; }
+  double left(uint32_t device) const { return devices_[device].left; }
+  uint32_t task(uint32_t device) const { return devices_[device].task; }
   /// Collectives take `share` more of the device (or less, below 0). When its task will now end; -1 if none runs.
   Picoseconds take(Picoseconds now, uint32_t device, double share) {
     Device& d = devices_[device];
@@ -30,8 +41,7 @@ class SmSharing {
       d.left -= static_cast<double>(now - d.since) * rate(d);
       d.since = now;
     }
-    d.taken += share;
-    if (std::abs(d.taken) < 1e-9) d.taken = 0;  // all have gone: no rounding remains
+    d.taken += share;  // exact: see Costs::share_of_sms
     return d.task == kNobody ? -1 : find_end(d);
   }
   /// Whether the device's task ends now: ends that were said before something changed do not count.

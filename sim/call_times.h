@@ -1,0 +1,52 @@
+// When the tasks of a Call run, counted from its beginning: what is known of it once it has run undisturbed.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "core/base/units.h"
+#include "sim/costs.h"
+
+namespace pgram::sim {
+
+/// A Call is closed if its tasks wait for nobody outside of the rank and share no links, all that it waits for has
+/// ended when it begins, and its streams are free. Then its times depend only on the costs of its tasks and on the
+/// share of the device that others take.
+struct CallTimes {
+  struct Op {
+    Picoseconds begin = 0, end = 0;
+  };
+  /// From `at` on, when collectives of the call itself came or went, `left` of a compute task's work was to be done.
+  struct Slowed {
+    uint16_t op = 0;
+    Picoseconds at = 0;
+    double left = 0;
+  };
+  std::vector<Op> ops;
+  std::vector<Slowed> slowed;  ///< by time
+  Picoseconds end = 0;         ///< of the last task
+  uint32_t late = 0;           ///< the rank's streams that are busy until then, as bits
+};
+
+/// By costs, Body and share.
+using CallMemory = std::map<std::tuple<const OpCost*, uint16_t, double>, CallTimes>;
+
+/// What a rank does as one.
+struct RankCalls {
+  std::vector<int8_t> closed;  ///< per body: 1 yes, 0 no, -1 not looked at
+
+  const CallTimes* replay = nullptr;  ///< null: none
+  Picoseconds since = 0;
+  uint32_t call = kNone, first_ticket = 0, streams = 0;  ///< those of its streams, as bits
+  uint16_t body = 0;
+  uint32_t disturbed = kNone;  ///< a call that goes on task by task
+
+  bool records = false;  ///< `since`, `call` ... are of a call whose times are written down
+  CallTimes times;
+  double share = 0;
+  uint32_t left = 0;  ///< tasks that have not ended
+};
+
+}  // namespace pgram::sim

@@ -1,0 +1,111 @@
+// Transfers of the event loop that share links: flows, and the steps of collectives.
+#include <algorithm>
+#include <limits>
+
+#include "sim/event_loop.h"
+
+namespace pgram::sim {
+
+template <bool kShares>
+bool EventLoop<kShares>::shares_links(const Running& task) const {
+  if (!problem_.links) return false;
+  const TransferCost& transfer = *transfer_of(task);
+  return transfer.limit > 0 && !problem_.links->uses(epoch_, task.meeting, transfer.lane).empty();
+}
+
+template <bool kShares>
+void EventLoop<kShares>::start_flow(uint32_t place) {
+  const Meeting& meeting = meetings_[place];
+  Flow& flow = flows_[place];
+  const uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
+  flow.running.assign(waiting, waiting + meeting.needed);
+  for (uint32_t index : flow.running) begin_span(running_[index], meeting.latest);
+  const Running& first = running_[flow.running[0]];
+  if (is_point_to_point(first.kernel)) {
+    begin_flow(place);
+  } else if (problem_.steps) {
+    start_steps(place);
+  } else {
+    push_other(now_ + transfer_of(first)->latency, Other::flow_begins, place);
+  }
+}
+
+template <bool kShares>
+void EventLoop<kShares>::begin_flow(uint32_t place) {
+  Flow& flow = flows_[place];
+  flow.flows = true;
+  const Running& first = running_[flow.running[0]];
+  const TransferCost& transfer = *transfer_of(first);
+  const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
+  network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
+  flow.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
+  if (problem_.first_span) contention_.begin(now_, place, task_of(first), uses);
+}
+
+template <bool kShares>
+void EventLoop<kShares>::flow_done(uint32_t place) {
+  Flow& flow = flows_[place];
+  flow.flows = false;
+  for (uint32_t index : flow.running) schedule_end(index, now_, 0);
+  if (problem_.first_span) {
+    const auto& losses = contention_.end(now_, place, now_ - flow.alone_end);
+    for (uint32_t index : flow.running) hold_back(index, losses);
+  }
+  flow.running.clear();
+}
+
+template <bool kShares>
+void EventLoop<kShares>::start_steps(uint32_t place) {
+  std::vector<uint32_t>& running = flows_[place].running;
+  const Running& first = running_[running[0]];
+  const TransferCost& transfer = *transfer_of(first);
+  if (problem_.first_span)
+    contention_.begin(now_, place, task_of(first), problem_.links->uses(epoch_, place, transfer.lane));
+  std::ranges::sort(running, {}, [&](uint32_t index) { return running_[index].rank; });
+  steps_went_on(problem_.steps->start(now_, place, transfer, first.cost->hold, running, network_));
+}
+
+template <bool kShares>
+void EventLoop<kShares>::steps_went_on(const StepRuns::Happened& happened) {
+  for (const auto& [message, latency] : happened.waits) push_other(now_ + latency, Other::step_begins, message);
+  for (const auto& [index, lost] : happened.ended) {
+    if (problem_.first_span) hold_back(index, contention_.so_far(now_, happened.place, lost));
+    schedule_end(index, now_, 0);
+  }
+  if (happened.over && problem_.first_span) contention_.end(now_, happened.place, 0);
+}
+
+template <bool kShares>
+void EventLoop<kShares>::hold_back(uint32_t index, const std::vector<ContentionLog::Loss>& losses) {
+  const uint32_t span = static_cast<uint32_t>(running_[index].span - problem_.first_span);
+  for (const auto& [task, lost] : losses) held_back_.push_back({0, span, task.rank, task.call, task.op, {}, lost});
+}
+
+template <bool kShares>
+void EventLoop<kShares>::link_changes(uint32_t change_index) {
+  const SharedLinks::Change& change = problem_.links->changes[change_index];
+  const double now = static_cast<double>(now_);
+  if (change.begins_epoch) {
+    ++epoch_;
+    for (uint32_t place = 0; place < flows_.size(); ++place) {
+      if (!flows_[place].flows) continue;
+      const TransferCost& transfer = *transfer_of(running_[flows_[place].running[0]]);
+      network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
+    }
+    if (problem_.steps) problem_.steps->next_epoch(now_, network_);
+  }
+  if (change.link != kNone) network_.set_capacity(now, change.link, change.capacity);
+}
+
+template <bool kShares>
+Picoseconds EventLoop<kShares>::next_flow_end() {
+  constexpr double kNever = 9e18;
+  const double end = network_.next_end();
+  if (end > kNever) return std::numeric_limits<Picoseconds>::max();
+  return std::max<Picoseconds>(now_, std::llround(end));
+}
+
+template class EventLoop<false>;
+template class EventLoop<true>;
+
+}  // namespace pgram::sim

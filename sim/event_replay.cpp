@@ -1,0 +1,207 @@
+// Calls that run as one: layers are alike, so that what one Call's tasks do, undisturbed, those of the next will do
+// again. The first time they are simulated one by one and their times written down; later the Call is one event. When
+// something from outside changes the device's speed, or wants to know more than when all has ended, the tasks go on one
+// by one from where they are. Nothing in the results tells.
+#include <algorithm>
+#include <bit>
+
+#include "sim/event_loop.h"
+
+namespace pgram::sim {
+namespace {
+
+/// Of less a replay costs more than it saves.
+constexpr uint32_t kFewestTasks = 3;
+
+template <typename F>
+void each_bit(uint32_t bits, const F& f) {
+  for (; bits; bits &= bits - 1) f(static_cast<uint32_t>(std::countr_zero(bits)));
+}
+
+}  // namespace
+
+template <bool kShares>
+bool EventLoop<kShares>::is_closed(const Rank& rank, uint16_t body) const {
+  const Steps& steps = steps_[body];
+  if (steps.grouped || steps.count < kFewestTasks) return false;
+  const Instance& instance = *rank.instance;
+  for (uint32_t i = 0; i < steps.count; ++i) {
+    const Op& op = steps.ops[i];
+    if (op.comm == kNoComm) continue;
+    const uint32_t meeting = instance.meetings[op.comm], cost = steps.first_cost + i;
+    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return false;
+    if (problem_.links && instance.transfers[cost].limit > 0 &&
+        !problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane).empty())
+      return false;
+  }
+  return true;
+}
+
+/// The streams of a rank that a Body is on, as bits.
+template <bool kShares>
+uint32_t EventLoop<kShares>::streams_of(const Rank& rank, uint16_t body) const {
+  uint32_t bits = 0;
+  for (uint8_t name : bodies_[body].streams) bits |= 1u << rank.order->dense[name];
+  return bits;
+}
+
+template <bool kShares>
+bool EventLoop<kShares>::replay(uint32_t index) {
+  const uint32_t r = streams_[index].rank;
+  Rank& rank = ranks_[r];
+  RankCalls& calls = calls_[r];
+  const StreamOrder::Visit& visit = *streams_[index].visit;
+  const Steps& steps = steps_[visit.body];
+  if (calls.disturbed == visit.call) return false;
+  int8_t& closed = calls.closed[visit.body];
+  if (closed < 0) closed = is_closed(rank, visit.body);
+  if (!closed) return false;
+
+  StreamHead* const streams = streams_.data() + rank.first_stream;
+  const uint32_t own = streams_of(rank, visit.body);
+  bool ready = true;
+  each_bit(own, [&](uint32_t d) { ready &= !streams[d].arrived && streams[d].visit->call == visit.call; });
+  const StreamOrder::Wait* const waits = rank.order->waits.data() + visit.first_wait;
+  for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
+  if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
+
+  const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
+  const auto known = memory_.find({rank.instance->costs, visit.body, share});
+  if (known == memory_.end()) {
+    calls.records = true;
+    calls.since = now_;
+    calls.call = visit.call;
+    calls.body = visit.body;
+    calls.streams = own;
+    calls.share = share;
+    calls.left = steps.count;
+    calls.times = {std::vector<CallTimes::Op>(steps.count), {}, 0, 0};
+    return false;
+  }
+  const CallTimes& times = known->second;
+  each_bit(own, [&](uint32_t d) {
+    // Who waits from outside must wait until the end ...
+    each_bit(rank.blocked[d] & ~own, [&](uint32_t outside) {
+      const uint32_t op = streams[outside].awaited - visit.first_ticket;
+      if (op < steps.count && times.ops[op].end != times.end) ready = false;
+    });
+    // ... and a stream that is free before must have nothing to do until then.
+    if (times.late >> d & 1 || streams[d].visit->next == kNoTicket) return;
+    const BodyStreams& next = bodies_[rank.order->visits[streams[d].visit->next].body];
+    const Op& op = steps_[rank.order->visits[streams[d].visit->next].body].ops[next.ops[next.first[streams[d].name]]];
+    bool waits_for_late = false;
+    for (int i = 0; i < op.num_waits; ++i)
+      waits_for_late |= times.late >> rank.order->dense[next.waits[op.first_wait + i].stream] & 1;
+    ready &= waits_for_late;
+  });
+  if (!ready) return false;
+
+  calls.replay = &times;
+  calls.since = now_;
+  calls.call = visit.call;
+  calls.first_ticket = visit.first_ticket;
+  calls.body = visit.body;
+  calls.streams = own;
+  each_bit(own, [&](uint32_t d) { rank.blocked[d] &= static_cast<uint16_t>(~own); });
+  push_other(now_ + times.end, Other::replay_ends, r);
+  return true;
+}
+
+/// A task of the call, at the head of `stream`, has ended: the next one comes.
+template <bool kShares>
+void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls) {
+  Rank& rank = ranks_[stream.rank];
+  const CallTimes::Op& times = calls.replay->ops[*stream.op];
+  const Picoseconds end = calls.since + times.end;
+  Span*& span = rank.spans[static_cast<size_t>(&stream - &streams_[rank.first_stream])];
+  if (span) {
+    const Picoseconds begin = calls.since + times.begin;
+    *span++ = make_span(*rank.instance, calls.call, *stream.op, stream.name, begin, begin, end);
+  }
+  ++ended_;
+  last_end_ = std::max(last_end_, end);
+  stream.done = std::max(stream.done, end);
+  next_head(stream);
+}
+
+template <bool kShares>
+void EventLoop<kShares>::end_replay(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  if (!calls.replay || calls.since + calls.replay->end != now_) return;  // disturbed meanwhile
+  const uint32_t first = ranks_[r].first_stream;
+  each_bit(calls.streams, [&](uint32_t d) {
+    StreamHead& stream = streams_[first + d];
+    for (uint32_t ops = stream.ops_left; ops > 0; --ops) pass_replayed(stream, calls);
+    stream.unended = stream.ticket;
+  });
+  calls.replay = nullptr;
+  const uint32_t streams = calls.streams;
+  each_bit(streams, [&](uint32_t d) { pass_ended(first + d, streams_[first + d].ticket); });
+  each_bit(streams, [&](uint32_t d) { try_head(first + d); });
+}
+
+/// Goes on task by task. What ends at this very moment has not ended yet.
+template <bool kShares>
+void EventLoop<kShares>::disturb(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  const Rank& rank = ranks_[r];
+  const CallTimes& times = *calls.replay;
+  const Steps& steps = steps_[calls.body];
+  const Picoseconds passed = now_ - calls.since;
+  calls.disturbed = calls.call;
+  uint32_t computes = kNone;
+  each_bit(calls.streams, [&](uint32_t d) {
+    const uint32_t index = rank.first_stream + d;
+    StreamHead& stream = streams_[index];
+    const auto runs = [&] { return stream.ticket != kNoTicket && stream.visit->call == calls.call; };
+    while (runs() && times.ops[*stream.op].end < passed) pass_replayed(stream, calls);
+    stream.unended = stream.ticket;
+    if (!runs() || times.ops[*stream.op].begin >= passed) return;
+    Running& task = running_[index];
+    set_up(task, stream, steps, *stream.op);
+    stream.arrived = true;
+    const CallTimes::Op& at = times.ops[*stream.op];
+    task.arrival = calls.since + at.begin;
+    begin_span(task, task.arrival);
+    if (kShares && problem_.shared_sms && task.meeting == kNone && task.cost->hold > 0) {
+      computes = index;
+      return;
+    }
+    if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
+      sms_.take(now_, r, transfer->sm_share);
+    schedule_end(index, task.arrival, at.end - at.begin);
+  });
+  if (computes != kNone) {
+    const uint16_t op = *streams_[computes].op;
+    double left = static_cast<double>(running_[computes].cost->hold);
+    Picoseconds at = times.ops[op].begin;
+    for (const CallTimes::Slowed& slowed : times.slowed) {
+      if (slowed.op != op || slowed.at >= passed) continue;
+      left = slowed.left;
+      at = slowed.at;
+    }
+    push_other(sms_.resume(calls.since + at, r, computes, left), Other::compute_may_end, r);
+  }
+  calls.replay = nullptr;
+  each_bit(calls.streams, [&](uint32_t d) {
+    if (!streams_[rank.first_stream + d].arrived) try_head(rank.first_stream + d);
+  });
+}
+
+template <bool kShares>
+void EventLoop<kShares>::write_down_end(RankCalls& calls) {
+  CallTimes& times = calls.times;
+  const Rank& rank = ranks_[static_cast<size_t>(&calls - calls_.data())];
+  for (const CallTimes::Op& op : times.ops) times.end = std::max(times.end, op.end);
+  for (size_t i = 0; i < times.ops.size(); ++i) {
+    if (times.ops[i].end == times.end)
+      times.late |= 1u << rank.order->dense[static_cast<size_t>(steps_[calls.body].ops[i].stream)];
+  }
+  calls.records = false;
+  memory_.try_emplace({rank.instance->costs, calls.body, calls.share}, std::move(times));
+}
+
+template class EventLoop<false>;
+template class EventLoop<true>;
+
+}  // namespace pgram::sim
