@@ -30,6 +30,9 @@ struct CallTimes {
   uint32_t late = 0;           ///< the rank's streams that are busy until then, as bits
 };
 
+/// Of a Call of less tasks a replay costs more than it saves.
+constexpr uint32_t kFewestReplayed = 3;
+
 /// By costs, Body and share.
 using CallMemory = std::map<std::tuple<const OpCost*, uint16_t, double>, CallTimes>;
 

@@ -10,9 +10,6 @@
 namespace pgram::sim {
 namespace {
 
-/// Of less a replay costs more than it saves.
-constexpr uint32_t kFewestTasks = 3;
-
 template <typename F>
 void each_bit(uint32_t bits, const F& f) {
   for (; bits; bits &= bits - 1) f(static_cast<uint32_t>(std::countr_zero(bits)));
@@ -23,7 +20,7 @@ void each_bit(uint32_t bits, const F& f) {
 template <bool kShares>
 bool EventLoop<kShares>::is_closed(const Rank& rank, uint16_t body) const {
   const Steps& steps = steps_[body];
-  if (steps.grouped || steps.count < kFewestTasks) return false;
+  if (steps.grouped || steps.count < kFewestReplayed) return false;
   const Instance& instance = *rank.instance;
   for (uint32_t i = 0; i < steps.count; ++i) {
     const Op& op = steps.ops[i];
@@ -61,7 +58,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   const uint32_t own = streams_of(rank, visit.body);
   bool ready = true;
   each_bit(own, [&](uint32_t d) { ready &= !streams[d].arrived && streams[d].visit->call == visit.call; });
-  const StreamOrder::Wait* const waits = rank.order->waits.data() + visit.first_wait;
+  const StreamOrder::Wait* const waits = rank.order->waits.get() + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
   if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
 

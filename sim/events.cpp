@@ -10,6 +10,13 @@
 
 namespace pgram::sim {
 
+/// Not where a task's time depends on its name, or a link's use on the time.
+static bool runs_calls_as_one(const Problem& problem) {
+  if (problem.shared_cores || problem.jitter.sigma > 0 || (problem.links && !problem.links->changes.empty()))
+    return false;
+  return std::ranges::any_of(problem.plan.bodies, [](const Body& b) { return b.ops.size() >= kFewestReplayed; });
+}
+
 template <bool kShares>
 EventLoop<kShares>::EventLoop(const Problem& problem)
     : problem_(problem),
@@ -43,9 +50,7 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
     task.grouped = i >= streams_.size();
   }
   group_ = group;
-  const bool by_chance = problem.jitter.sigma > 0;
-  const bool links_change = problem.links && !problem.links->changes.empty();
-  if (!problem.shared_cores && !by_chance && !links_change) {
+  if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
     for (RankCalls& calls : calls_) calls.closed.resize(bodies_.size(), -1);
   }
@@ -83,7 +88,7 @@ void EventLoop<kShares>::add_rank(const Instance& instance) {
     StreamHead& stream = streams_.emplace_back();
     stream.rank = static_cast<uint32_t>(ranks_.size() - 1);
     stream.name = own.name;
-    stream.visit = rank.order->visits.data() + own.first;
+    stream.visit = rank.order->visits.get() + own.first;
     enter(stream);
     stream.unended = stream.ticket;
     rank.spans[streams_.size() - 1 - rank.first_stream] = instance.spans[own.name];
@@ -104,7 +109,7 @@ void EventLoop<kShares>::next_head(StreamHead& stream) {
     ++stream.op;
     stream.ticket = stream.visit->first_ticket + *stream.op;
   } else if (stream.visit->next != kNoTicket) {
-    stream.visit = ranks_[stream.rank].order->visits.data() + stream.visit->next;
+    stream.visit = ranks_[stream.rank].order->visits.get() + stream.visit->next;
     enter(stream);
   } else {
     stream.ticket = kNoTicket;
@@ -117,7 +122,7 @@ void EventLoop<kShares>::try_head(uint32_t index) {
   if (stream.ticket == kNoTicket) return;
   Rank& rank = ranks_[stream.rank];
   const uint32_t self = index - rank.first_stream;
-  const RankCalls* const calls = calls_.empty() ? nullptr : &calls_[stream.rank];
+  const RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[stream.rank];
   if (calls && calls->replay && calls->streams >> self & 1) return;  // already runs
   const StreamHead* const streams = streams_.data() + rank.first_stream;
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
@@ -147,7 +152,7 @@ void EventLoop<kShares>::try_head(uint32_t index) {
     const auto [before, name] = steps.streams->waits[op.first_wait + i];
     if (must_wait(rank.order->dense[name], visit.first_ticket + before)) return;
   }
-  const StreamOrder::Wait* const waits = rank.order->waits.data() + visit.first_wait;
+  const StreamOrder::Wait* const waits = rank.order->waits.get() + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) {
     if (waits[i].op == op_index && must_wait(waits[i].stream, waits[i].ticket)) return;
   }
@@ -179,7 +184,7 @@ void EventLoop<kShares>::pass_ended(uint32_t index, uint32_t ticket) {
 
 template <bool kShares>
 void EventLoop<kShares>::arrive(uint32_t index, const Steps& steps) {
-  if (!calls_.empty() && *streams_[index].op == 0 && steps.count > 1 && replay(index)) return;
+  if (kShares && !calls_.empty() && *streams_[index].op == 0 && steps.count > 1 && replay(index)) return;
   streams_[index].arrived = true;
   if (steps.grouped) return arrive_group(index, steps);
   set_up(running_[index], streams_[index], steps, *streams_[index].op);
@@ -218,7 +223,7 @@ void EventLoop<kShares>::set_up(Running& task, const StreamHead& stream, const S
   task.partner = kNone;
   Span*& span = rank.spans[task.stream - rank.first_stream];
   if (span) task.span = span++;
-  if (!calls_.empty() && calls_[stream.rank].records) {
+  if (kShares && !calls_.empty() && calls_[stream.rank].records) {
     RankCalls& calls = calls_[stream.rank];
     if (task.call == calls.call) {
       calls.times.ops[op_index].begin = now_ - calls.since;
@@ -246,7 +251,7 @@ template <bool kShares>
 void EventLoop<kShares>::take_sms(const Running& task, double share) {
   if (share == 0) return;
   const uint32_t rank = task.rank;
-  RankCalls* const calls = calls_.empty() ? nullptr : &calls_[rank];
+  RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
   if (calls && calls->replay) disturb(rank);
   if (calls && calls->records && calls->call != task.call) calls->records = false;
   const Picoseconds end = sms_.take(now_, rank, share);
@@ -296,7 +301,7 @@ void EventLoop<kShares>::schedule_end(uint32_t index, Picoseconds time, Picoseco
   if (task.span) task.span->end = end;
   ++ended_;
   stream.done = problem_.ends_in_order ? end : std::max(stream.done, end);
-  if (!calls_.empty() && calls_[task.rank].records && calls_[task.rank].call == task.call)
+  if (kShares && !calls_.empty() && calls_[task.rank].records && calls_[task.rank].call == task.call)
     calls_[task.rank].times.ops[task.op].end = end - calls_[task.rank].since;
   if (task.grouped) {
     free = stream.group_free = std::max(stream.group_free, free);
@@ -335,6 +340,12 @@ bool EventLoop<kShares>::next_event() {
   if (events_.empty()) return false;
   const Event event = events_.pop();
   now_ = event.time;
+  if (!events_.empty()) {
+    // Ranks come in turns, more of them than the first cache holds.
+    const size_t next = std::min<size_t>(events_.next().what >> 2 & 0xffffffff, streams_.size() - 1);
+    __builtin_prefetch(&streams_[next]);
+    __builtin_prefetch(&running_[next]);
+  }
   happen(event.what);
   return true;
 }
@@ -385,7 +396,7 @@ void EventLoop<kShares>::free_stream(uint32_t index) {
   }
   last_end_ = std::max(last_end_, stream.done);
   stream.arrived = false;
-  if (!calls_.empty() && calls_[stream.rank].records && calls_[stream.rank].call == stream.visit->call) {
+  if (kShares && !calls_.empty() && calls_[stream.rank].records && calls_[stream.rank].call == stream.visit->call) {
     if (--calls_[stream.rank].left == 0) write_down_end(calls_[stream.rank]);
   }
   next_head(stream);
@@ -416,7 +427,8 @@ template class EventLoop<false>;
 template class EventLoop<true>;
 
 Outcome run_events(const Problem& problem) {
-  const bool shares = problem.links || problem.shared_sms || problem.shared_cores || problem.jitter.sigma > 0;
+  const bool shares = problem.links || problem.shared_sms || problem.shared_cores || problem.jitter.sigma > 0 ||
+                      runs_calls_as_one(problem);
   return shares ? EventLoop<true>(problem).run() : EventLoop<false>(problem).run();
 }
 

@@ -36,8 +36,8 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& bodie
     dense[stream] = static_cast<uint8_t>(streams.size());
     streams.push_back({stream});
   }
-  visits.resize(num_visits);
-  waits.resize(program.syncs.size());
+  visits = std::make_unique_for_overwrite<Visit[]>(num_visits);
+  waits = std::make_unique_for_overwrite<Wait[]>(program.syncs.size() + 1);
   struct Recorded {
     uint32_t ticket = kNoTicket;
     uint16_t stream = 0;
@@ -45,31 +45,37 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& bodie
   std::vector<Recorded> recorded(program.num_events);
   std::array<uint32_t*, kStreams> next{};  // where the number of each stream's next visit belongs
   for (Own& stream : streams) next[stream.name] = &stream.first;
+  // By op of each body, dense.
+  std::vector<std::vector<uint16_t>> stream_of(plan.bodies.size());
+  for (size_t b = 0; b < plan.bodies.size(); ++b) {
+    for (const Op& op : plan.bodies[b].ops) stream_of[b].push_back(dense[static_cast<size_t>(op.stream)]);
+  }
   uint32_t tasks = 0;
-  Visit* visit = visits.data();
-  Wait* wait = waits.data();
+  Visit* visit = visits.get();
+  Wait* wait = waits.get();
   for (uint32_t c = 0; c < program.calls.size(); ++c) {
     const Call& call = program.calls[c];
-    const Body& body = plan.bodies[call.body];
+    const uint16_t* const streams_of_ops = stream_of[call.body].data();
     const Wait* const first_wait = wait;
     const Sync* const syncs = program.syncs.data() + call.first_sync;
-    for (uint32_t i = 0; i < call.num_syncs; ++i) {
-      const Sync& sync = syncs[i];
-      Recorded& event = recorded[sync.slot()];
-      if (sync.records()) {
-        event = {tasks + sync.op, dense[static_cast<size_t>(body.ops[sync.op].stream)]};
-      } else if (event.ticket != kNoTicket) {
-        *wait++ = {event.ticket, sync.op, event.stream};
+    const Sync* const end = syncs + call.num_syncs;
+    for (const Sync* sync = syncs; sync < end; ++sync) {
+      Recorded& event = recorded[sync->slot()];
+      if (sync->records()) {
+        event = {tasks + sync->op, streams_of_ops[sync->op]};
+      } else {
+        *wait = {event.ticket, sync->op, event.stream};
+        wait += event.ticket != kNoTicket;
       }
     }
     for (uint8_t name : bodies[call.body].streams) {
-      *visit = {c,         tasks,     static_cast<uint32_t>(first_wait - waits.data()),
+      *visit = {c,         tasks,     static_cast<uint32_t>(first_wait - waits.get()),
                 kNoTicket, call.body, static_cast<uint16_t>(wait - first_wait)};
-      *next[name] = static_cast<uint32_t>(visit - visits.data());
+      *next[name] = static_cast<uint32_t>(visit - visits.get());
       next[name] = &visit->next;
       ++visit;
     }
-    tasks += static_cast<uint32_t>(body.ops.size());
+    tasks += static_cast<uint32_t>(stream_of[call.body].size());
   }
 }
 

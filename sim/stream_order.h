@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/plan/plan.h"
@@ -29,15 +30,14 @@ constexpr uint32_t kNoTicket = ~0u;
 struct StreamOrder {
   /// A Call that has something for the stream.
   struct Visit {
-    uint32_t call = 0, first_ticket = 0;
-    uint32_t first_wait = 0, next = kNoTicket;  ///< the stream's next visit
-    uint16_t body = 0, num_waits = 0;           ///< those of all streams of the call
+    uint32_t call, first_ticket;
+    uint32_t first_wait, next;  ///< the stream's next visit
+    uint16_t body, num_waits;   ///< those of all streams of the call
   };
   /// Before `op` another call's task must have ended.
   struct Wait {
-    uint32_t ticket = 0;
-    uint16_t op = 0;
-    uint16_t stream = 0;  ///< dense
+    uint32_t ticket;
+    uint16_t op, stream;  ///< dense
   };
   struct Own {
     uint8_t name = 0;  ///< as core/plan numbers it
@@ -45,8 +45,8 @@ struct StreamOrder {
   };
   std::vector<Own> streams;
   std::array<uint8_t, kStreams> dense{};  ///< place in `streams`
-  std::vector<Visit> visits;
-  std::vector<Wait> waits;
+  std::unique_ptr<Visit[]> visits;
+  std::unique_ptr<Wait[]> waits;
 
   StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Program&);
 };
