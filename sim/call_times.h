@@ -8,6 +8,7 @@
 
 #include "core/base/units.h"
 #include "sim/costs.h"
+#include "sim/stream_order.h"
 
 namespace pgram::sim {
 
@@ -28,6 +29,14 @@ struct CallTimes {
   std::vector<Slowed> slowed;  ///< by time
   Picoseconds end = 0;         ///< of the last task
   uint32_t late = 0;           ///< the rank's streams that are busy until then, as bits
+
+  /// When a stream of the call is past all its tasks up to `op`, which may itself be on another stream.
+  Picoseconds passed(const BodyStreams& body, uint8_t stream, uint32_t op) const {
+    Picoseconds time = 0;
+    for (uint32_t i = body.first[stream]; i < body.first[stream + 1] && body.ops[i] <= op; ++i)
+      time = ops[body.ops[i]].end;
+    return time;
+  }
 };
 
 /// Of a Call of less tasks a replay costs more than it saves.

@@ -18,8 +18,8 @@
 
 namespace pgram::sim {
 
-/// kShares: links, SMs or cores are shared, there is jitter, or calls run as one. Where there is none of it, no task pays
-/// for asking.
+/// kShares: links, SMs or cores are shared, there is jitter, or calls run as one. Where there is none of it, no task
+/// pays for asking.
 template <bool kShares>
 class EventLoop {
  public:

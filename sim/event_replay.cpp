@@ -80,7 +80,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
     // Who waits from outside must wait until the end ...
     each_bit(rank.blocked[d] & ~own, [&](uint32_t outside) {
       const uint32_t op = streams[outside].awaited - visit.first_ticket;
-      if (op < steps.count && times.ops[op].end != times.end) ready = false;
+      if (op < steps.count && times.passed(*steps.streams, streams[d].name, op) != times.end) ready = false;
     });
     // ... and a stream that is free before must have nothing to do until then.
     if (times.late >> d & 1 || streams[d].visit->next == kNoTicket) return;

@@ -12,7 +12,8 @@ namespace pgram::sim {
 
 /// Not where a task's time depends on its name, or a link's use on the time.
 static bool runs_calls_as_one(const Problem& problem) {
-  if (problem.shared_cores || problem.jitter.sigma > 0 || (problem.links && !problem.links->changes.empty()))
+  if (problem.task_by_task || problem.shared_cores || problem.jitter.sigma > 0 ||
+      (problem.links && !problem.links->changes.empty()))
     return false;
   return std::ranges::any_of(problem.plan.bodies, [](const Body& b) { return b.ops.size() >= kFewestReplayed; });
 }
@@ -129,7 +130,8 @@ void EventLoop<kShares>::try_head(uint32_t index) {
     if (streams[other].unended > ticket) return false;
     if (calls && calls->replay && calls->streams >> other & 1) {
       const uint32_t op = ticket - calls->first_ticket;
-      if (op < calls->replay->ops.size() && calls->replay->ops[op].end != calls->replay->end) {
+      const CallTimes& times = *calls->replay;
+      if (op < times.ops.size() && times.passed(bodies_[calls->body], streams[other].name, op) != times.end) {
         disturb(stream.rank);
         if (streams[other].unended > ticket) return false;
       }

@@ -35,6 +35,7 @@ struct Problem {
   StepRuns* steps = nullptr;             ///< null: a collective is one flow; event loop only, and used by it
   bool shared_sms = false;               ///< collectives slow compute down; event loop only
   Jitter jitter{};                       ///< event loop only
+  bool task_by_task = false;             ///< no call runs as one; event loop only
   const Span* first_span = nullptr;      ///< of all instances; null if none are kept
 };
 

@@ -133,6 +133,7 @@ struct Setup {
     problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
     problem.shared_sms = events && costs.takes_sms();
     problem.jitter = options.jitter;
+    problem.task_by_task = options.task_by_task;
     if (events && !traffic.empty()) {
       links = SharedLinks(plan, traffic, quotient, changes);
       problem.links = &links;

@@ -52,7 +52,8 @@ struct SimulationOptions {
   /// Share of a device's compute that a collective takes while it is on it, from when its rank is ready until its end;
   /// left out: a channel takes one of the device's SMs (none where their number is not known).
   std::optional<double> collective_share;
-  bool unfold = false;  ///< simulate every rank, even those that provably behave alike
+  bool unfold = false;        ///< simulate every rank, even those that provably behave alike
+  bool task_by_task = false;  ///< every task is an event, even of calls that do again what was seen; the same result
   bool keep_spans = true;
   uint32_t launch_window = 1024;  ///< tasks a rank may have issued and unfinished (event loop only)
   std::vector<std::pair<uint32_t, double>> slow_ranks;  ///< (rank, factor on its compute time)

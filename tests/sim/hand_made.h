@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cluster/cluster.h"
+#include "core/cluster/fabric.h"
 #include "core/plan/plan.h"
 #include "core/planner/planner.h"
 #include "sim/simulate.h"
@@ -93,6 +94,27 @@ class PlanMaker {
 
   Plan plan;
 };
+
+/// `nodes` nodes of `per_node` devices with `nics` NICs, every wire of 1 B/s but the inside ones, of 10.
+inline Cluster unit_cluster(uint32_t nodes, uint32_t per_node, uint32_t nics, double oversubscription = 1) {
+  Fabric fabric;
+  fabric.nodes = nodes;
+  fabric.devices_per_node = per_node;
+  fabric.nics = nics;
+  fabric.devices_per_pcie_switch = per_node / nics;
+  fabric.nodes_per_leaf = 2;
+  fabric.oversubscription = oversubscription;
+  fabric.inside = {"nvlink", 10, 0};
+  fabric.pcie = {"pcie", 4, 0};
+  fabric.between = {"infiniband", 1, 0};
+  Cluster cluster;
+  build_topology(fabric, cluster);
+  cluster.name = "unit";
+  cluster.device.fp32_flops_per_second = 1;
+  cluster.device.memory_bytes_per_second = 1e9;
+  cluster.device.matmul_efficiency = cluster.device.attention_efficiency = cluster.device.memory_efficiency = 1;
+  return cluster;
+}
 
 /// Start to end of the span of a task; fails the test if there is none.
 inline Span span_of(const SimulationResult& result, Task task) {

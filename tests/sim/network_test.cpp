@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "core/base/errors.h"
-#include "core/cluster/fabric.h"
 #include "sim/jitter.h"
 #include "tests/sim/hand_made.h"
 #include "tests/sim/random_plans.h"
@@ -17,30 +16,10 @@ using test::PlanMaker;
 using test::RandomCase;
 using test::RandomCases;
 using test::span_of;
+using test::unit_cluster;
 
 constexpr Picoseconds kSecond = 1'000'000'000'000;
 constexpr Bytes kSize = 2000;  // above what is too small to share
-
-/// `nodes` nodes of `per_node` devices with `nics` NICs, every wire of 1 B/s but the inside ones, of 10.
-Cluster unit_cluster(uint32_t nodes, uint32_t per_node, uint32_t nics, double oversubscription = 1) {
-  Fabric fabric;
-  fabric.nodes = nodes;
-  fabric.devices_per_node = per_node;
-  fabric.nics = nics;
-  fabric.devices_per_pcie_switch = per_node / nics;
-  fabric.nodes_per_leaf = 2;
-  fabric.oversubscription = oversubscription;
-  fabric.inside = {"nvlink", 10, 0};
-  fabric.pcie = {"pcie", 4, 0};
-  fabric.between = {"infiniband", 1, 0};
-  Cluster cluster;
-  build_topology(fabric, cluster);
-  cluster.name = "unit";
-  cluster.device.fp32_flops_per_second = 1;
-  cluster.device.memory_bytes_per_second = 1e9;
-  cluster.device.matmul_efficiency = cluster.device.attention_efficiency = cluster.device.memory_efficiency = 1;
-  return cluster;
-}
 
 /// Roles 0 and 1 send to roles 2 and 3, `bytes` each, at once.
 Plan two_sends(Bytes first, Bytes second) {
