@@ -21,6 +21,10 @@ template <bool kShares>
 bool EventLoop<kShares>::is_closed(const Rank& rank, uint16_t body) const {
   const Steps& steps = steps_[body];
   if (steps.grouped || steps.count < kFewestReplayed) return false;
+  // Else compute of another call could run beside it, and would be slowed down by its collectives.
+  if (bodies_[body].first[static_cast<size_t>(Stream::compute) + 1] ==
+      bodies_[body].first[static_cast<size_t>(Stream::compute)])
+    return false;
   const Instance& instance = *rank.instance;
   for (uint32_t i = 0; i < steps.count; ++i) {
     const Op& op = steps.ops[i];
