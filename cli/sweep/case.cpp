@@ -17,6 +17,10 @@ std::span<const InputColumn> input_columns() {
       {"cluster", "its name or file, with its size", [](const Case& c) { return c.cluster; }},
       {"devices", "of the cluster", nullptr, [](const Case& c) -> uint64_t { return c.devices; }},
       {"devices_per_node", "of the cluster", nullptr, [](const Case& c) -> uint64_t { return c.devices_per_node; }},
+      {"nodes", "of the cluster", nullptr,
+       [](const Case& c) -> uint64_t {
+         return c.devices_per_node ? (uint64_t{c.devices} + c.devices_per_node - 1) / c.devices_per_node : 0;
+       }},
       {"layout", "as text: tp8.pp4.dp2.sp", [](const Case& c) { return to_text(c.layout); }},
       {"tp", "tensor-parallel degree", nullptr, [](const Case& c) -> uint64_t { return c.layout.tp; }},
       {"pp", "pipeline stages", nullptr, [](const Case& c) -> uint64_t { return c.layout.pp; }},
