@@ -119,7 +119,7 @@ Results::Results(Results&&) noexcept = default;
 Results& Results::operator=(Results&&) noexcept = default;
 Results::~Results() = default;
 
-Results Results::open_or_make(const std::string& path, const Sweep& sweep, uint64_t cases) {
+Results Results::open_or_make(const std::string& path) {
   if (const auto folder = std::filesystem::path(path).parent_path(); !folder.empty()) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
@@ -127,25 +127,39 @@ Results Results::open_or_make(const std::string& path, const Sweep& sweep, uint6
   }
   Results results(std::make_unique<Impl>(path, Database::Mode::make));
   const Database& database = results.database();
+  if (is_empty(database)) {
+    database.transaction([&] {
+      if (is_empty(database)) make_tables(database);  // else another process was quicker
+    });
+  }
+  check_ours(database);
+  return results;
+}
+
+Results Results::open_or_make(const std::string& path, const Sweep& sweep, uint64_t cases) {
+  Results results = open_or_make(path);
+  results.add_sweep(sweep, cases);
+  return results;
+}
+
+void Results::add_sweep(const Sweep& sweep, uint64_t cases) {
   const auto is_there = [&] {
-    check_ours(database);
-    Statement known(database, "SELECT text, version, cases FROM sweeps WHERE name = ?");
+    Statement known(database(), "SELECT text, version, cases FROM sweeps WHERE name = ?");
     known.bind(0, sweep.name);
     if (!known.step()) return false;
-    require_same_text(path, sweep, known.text(0));
+    require_same_text(database().path(), sweep, known.text(0));
     if (known.text(1) != PGRAM_VERSION || known.integer(2) != static_cast<int64_t>(cases)) {
-      throw InputError(path, 0, "",
+      throw InputError(database().path(), 0, "",
                        "its rows of '" + sweep.name + "' (" + std::to_string(known.integer(2)) +
                            " cases) were made by pgram " + known.text(1) + ", this is pgram " PGRAM_VERSION " (" +
                            std::to_string(cases) + " cases); use that, or give another --out");
     }
     return true;
   };
-  if (!is_empty(database) && is_there()) return results;
-  database.transaction([&] {
-    if (is_empty(database)) make_tables(database);
+  if (is_there()) return;
+  database().transaction([&] {
     if (is_there()) return;  // another process was quicker
-    Statement(database, "INSERT INTO sweeps (name, description, text, version, cases) VALUES (?, ?, ?, ?, ?)")
+    Statement(database(), "INSERT INTO sweeps (name, description, text, version, cases) VALUES (?, ?, ?, ?, ?)")
         .bind(0, sweep.name)
         .bind(1, sweep.description)
         .bind(2, sweep.text)
@@ -153,7 +167,6 @@ Results Results::open_or_make(const std::string& path, const Sweep& sweep, uint6
         .bind(4, static_cast<int64_t>(cases))
         .run();
   });
-  return results;
 }
 
 Results Results::open(const std::string& path) {

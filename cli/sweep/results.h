@@ -30,12 +30,16 @@ class Results {
  public:
   /// Makes the file and its folder, or goes on with it.
   static Results open_or_make(const std::string& path, const Sweep&, uint64_t cases);
+  /// The same before there is a sweep in it.
+  static Results open_or_make(const std::string& path);
   /// To read only.
   static Results open(const std::string& path);
   Results(Results&&) noexcept;
   Results& operator=(Results&&) noexcept;
   ~Results();
 
+  /// The sweep may have rows. InputError if it is there with another text, from another version or of other cases.
+  void add_sweep(const Sweep&, uint64_t cases);
   std::vector<SweepRecord> sweeps() const;
   /// Which cases of the sweep have a row.
   std::vector<bool> finished(const std::string& sweep, uint64_t cases) const;
