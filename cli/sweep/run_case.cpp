@@ -13,6 +13,8 @@
 #include "core/timeline/text_table.h"
 #include "sim/option_text.h"
 #include "sim/simulate.h"
+#include "sim/whole_run/goodput.h"
+#include "sim/whole_run/step_bill.h"
 
 namespace pgram::sweep {
 namespace {
@@ -74,6 +76,20 @@ void add_shares(const Timeline& timeline, Figures& figures) {
   }
 }
 
+void add_whole_run(const Timeline& timeline, const Summary& summary, const Cluster& cluster, Figures& figures) {
+  const StepBill bill = step_bill(timeline, summary, cluster);
+  figures.joules = bill.joules;
+  figures.watts_per_device = bill.watts_per_device;
+  figures.dollars = bill.dollars;
+  figures.dollars_per_million_tokens = bill.dollars_per_million_tokens;
+  const Plan& plan = *timeline.plan;
+  const auto run = training_run(figures.step_seconds, checkpoint_bytes(plan), plan.mesh.ranks(), cluster);
+  if (!run) return;
+  const Goodput best = best_goodput(*run);
+  figures.goodput = best.share;
+  figures.checkpoint_interval_seconds = best.interval;
+}
+
 SimulationOptions options_of(const Case& inputs, const Plan& plan, const Cluster& cluster) {
   SimulationOptions options;
   options.network = parse_network_level(inputs.network);
@@ -98,6 +114,7 @@ void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const C
   if (flops != result.timeline.facts.end())
     figures.model_flops_per_second = share_of(std::stod(flops->second), figures.step_seconds);
   add_shares(result.timeline, figures);
+  add_whole_run(result.timeline, summary, cluster, figures);
 }
 
 }  // namespace

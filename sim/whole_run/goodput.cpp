@@ -15,15 +15,33 @@ std::vector<double> failure_gaps(size_t count, uint64_t seed) {
   return gaps;
 }
 
+namespace {
+
+/// The whole part of 0 to 2^51: std::floor, in a form that the compiler turns into a few vector instructions.
+inline double whole(double x) {
+  const double nearest = (x + 0x1p52) - 0x1p52;
+  return nearest > x ? nearest - 1 : nearest;
+}
+
+constexpr size_t kLanes = 4;  ///< sums side by side, always added up in the same order
+
+}  // namespace
+
 double goodput(const TrainingRun& run, uint64_t every, std::span<const double> gaps) {
   const Seconds work = static_cast<double>(every) * run.step, cycle = work + run.checkpoint;
   const double per_gap = run.mtbf / cycle, restart = run.restart / cycle;
-  double checkpoints = 0, time = 0;
-  for (const double gap : gaps) {
-    checkpoints += std::floor(std::max(gap * per_gap - restart, 0.0));
-    time += gap;
-  }
-  return time > 0 ? checkpoints * work / (time * run.mtbf) : 0;
+  double checkpoints[kLanes] = {}, time[kLanes] = {};
+  const auto add = [&](size_t lane, double gap) {
+    checkpoints[lane] += whole(std::max(gap * per_gap - restart, 0.0));
+    time[lane] += gap;
+  };
+  size_t at = 0;
+  for (; at + kLanes <= gaps.size(); at += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) add(lane, gaps[at + lane]);
+  for (; at < gaps.size(); ++at) add(0, gaps[at]);
+  const double all_time = time[0] + time[1] + time[2] + time[3];
+  const double all_checkpoints = checkpoints[0] + checkpoints[1] + checkpoints[2] + checkpoints[3];
+  return all_time > 0 ? all_checkpoints * work / (all_time * run.mtbf) : 0;
 }
 
 uint64_t best_interval(uint64_t most, const std::function<double(uint64_t)>& goodput) {

@@ -19,7 +19,7 @@ Bytes checkpoint_bytes(const Plan& plan) {
 }
 
 std::optional<TrainingRun> training_run(Seconds step, Bytes checkpoint, uint32_t ranks, const Cluster& cluster) {
-  if (!cluster.operation.failures) return std::nullopt;
+  if (!cluster.operation.failures || step <= 0) return std::nullopt;
   const Failures& failures = *cluster.operation.failures;
   const double nodes = nodes_of(ranks, cluster);
   TrainingRun run;

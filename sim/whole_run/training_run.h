@@ -24,7 +24,7 @@ struct TrainingRun {
 Bytes checkpoint_bytes(const Plan&);
 
 /// All nodes that have a rank write their share of the checkpoint at once. Nothing where the cluster says nothing of
-/// failures.
+/// failures, or a step takes no time.
 std::optional<TrainingRun> training_run(Seconds step, Bytes checkpoint, uint32_t ranks, const Cluster&);
 
 /// Where the time of a run went; the four add up to it.
