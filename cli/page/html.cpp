@@ -79,6 +79,10 @@ std::string paragraph(std::string_view text, const char* css) {
   return "<p" + classes(css) + ">" + escaped(text) + "</p>\n";
 }
 
+std::string answer(std::string_view lead, std::string_view text) {
+  return "<p class=\"answer\"><strong>" + escaped(lead) + "</strong>" + escaped(text) + "</p>\n";
+}
+
 std::string code_block(std::string_view text) {
   return "<pre>" + escaped(text) + "</pre>\n";
 }

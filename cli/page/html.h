@@ -12,7 +12,8 @@ std::string document(std::string_view title, const std::string& body);
 
 std::string heading(int level, std::string_view text);
 std::string paragraph(std::string_view text, const char* css = "");
-std::string code_block(std::string_view text);  ///< lines stay as they are
+std::string answer(std::string_view lead, std::string_view text);  ///< a sentence with its first words in bold
+std::string code_block(std::string_view text);                     ///< lines stay as they are
 /// `content` is HTML.
 std::string folded(std::string_view summary, const std::string& content, bool open = false);
 
