@@ -61,7 +61,8 @@ int authorize(void* looked, int action, const char* first, const char* second, c
   if (action == SQLITE_SELECT && ++look.selects == 1) return SQLITE_OK;
   if (action == SQLITE_FUNCTION) {
     // Another answer at another time would make another grid.
-    for (const char* name : {"random", "randomblob", "date", "time", "datetime", "julianday", "strftime", "unixepoch"})
+    for (const char* name : {"random", "randomblob", "date", "time", "datetime", "julianday", "strftime", "unixepoch",
+                             "current_date", "current_time", "current_timestamp"})
       if (std::string_view(second) == name) look.forbidden = std::string("the function ") + name;
     return look.forbidden.empty() ? SQLITE_OK : SQLITE_DENY;
   }

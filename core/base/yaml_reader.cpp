@@ -91,6 +91,7 @@ class TreeBuilder : public YAML::EventHandler {
   struct Frame {
     YamlValue value;
     std::string key;
+    int key_line = 0;
     bool expects_key = false;
   };
 
@@ -140,6 +141,7 @@ class TreeBuilder : public YAML::EventHandler {
       if (other.key == text)
         fail(mark, "the key " + quoted(text) + " is given twice, first in line " + std::to_string(other.line));
     frame.key = text;
+    frame.key_line = mark.line + 1;
     frame.expects_key = false;
   }
 
@@ -151,6 +153,7 @@ class TreeBuilder : public YAML::EventHandler {
     Frame& frame = stack_.back();
     if (frame.value.kind == Kind::mapping) {
       value.key = std::move(frame.key);
+      if (value.kind == Kind::null) value.line = frame.key_line;  // yaml-cpp says where the next key is
       frame.expects_key = true;
     }
     frame.value.children.push_back(std::move(value));
