@@ -48,7 +48,8 @@ Stretch stretch_of(const TrainingRun& run, uint64_t every, Seconds time) {
 
 }  // namespace
 
-RunRecord simulate_run(const TrainingRun& run, uint64_t every, Seconds wall, std::span<const Seconds> failures) {
+RunRecord simulate_run(const TrainingRun& run, uint64_t every, Seconds wall, std::span<const Seconds> failures,
+                       std::vector<Recovery>* recoveries) {
   RunRecord record;
   const Seconds work = static_cast<double>(every) * run.step;
   const auto keep = [&](const Stretch& stretch) {
@@ -60,15 +61,17 @@ RunRecord simulate_run(const TrainingRun& run, uint64_t every, Seconds wall, std
   for (const Seconds failure : failures) {
     if (failure >= wall) break;
     ++record.failures;
+    Seconds lost = 0;
     if (failure > at_work) {
       const Stretch stretch = stretch_of(run, every, failure - at_work);
       keep(stretch);
-      record.lost += stretch.rest;
+      record.lost += lost = stretch.rest;
     } else {
       record.restarts -= at_work - failure;  // that restart was cut short
     }
     record.restarts += run.restart;
     at_work = failure + run.restart;
+    if (recoveries) recoveries->push_back({failure, lost, at_work, record.steps});
   }
   if (at_work >= wall) {
     record.restarts -= at_work - wall;

@@ -40,9 +40,18 @@ struct RunRecord {
   double goodput() const { return wall() > 0 ? useful / wall() : 0; }
 };
 
+/// What one failure did.
+struct Recovery {
+  Seconds failure = 0;  ///< when
+  Seconds lost = 0;     ///< work thrown away
+  Seconds back = 0;     ///< when training goes on, if no other failure comes first
+  uint64_t step = 0;    ///< steps that are in the checkpoint it goes on from
+};
+
 /// `wall` seconds with a checkpoint after every `every` steps and failures at given times (seconds since the beginning,
 /// ascending; those at or after `wall` do not count). Takes a few nanoseconds a failure, whatever the steps between.
-RunRecord simulate_run(const TrainingRun&, uint64_t every, Seconds wall, std::span<const Seconds> failures);
+RunRecord simulate_run(const TrainingRun&, uint64_t every, Seconds wall, std::span<const Seconds> failures,
+                       std::vector<Recovery>* recoveries = nullptr);
 
 /// Failures of a run of `wall` seconds: exponentially distributed times between them, the same for the same seed.
 std::vector<Seconds> draw_failures(Seconds mtbf, Seconds wall, uint64_t seed);
