@@ -131,6 +131,11 @@ const Cluster& Inputs::cluster(const std::string& name) {
 
 PlannedCase plan_case(const Case& inputs, Inputs& known) {
   PlannedCase planned;
+  if (inputs.layout.ranks() != inputs.devices) {
+    planned.unfit = "layout: " + to_text(inputs.layout) + " is for " + format_count(inputs.layout.ranks()) +
+                    " devices, the cluster has " + format_count(inputs.devices);
+    return planned;
+  }
   try {
     const Model& model = known.model(inputs.model);
     try {
@@ -160,10 +165,7 @@ Outcome run_case(const Case& inputs, const PlannedCase& planned, Inputs& known) 
     const Bytes available = cluster.device.memory_bytes;
     outcome.figures.memory_bytes = static_cast<double>(fullest.total);
     outcome.figures.memory_headroom = static_cast<double>(available) - static_cast<double>(fullest.total);
-    if (planned.plan->mesh.ranks() > cluster.devices) {
-      outcome.unfit = "the layout needs " + format_count(planned.plan->mesh.ranks()) + " devices, the cluster has " +
-                      format_count(cluster.devices);
-    } else if (fullest.total > available) {
+    if (fullest.total > available) {
       outcome.unfit = "needs " + format_bytes(fullest.total) + " of " + format_bytes(available) + " a device, " +
                       format_bytes(fullest.total - available) + " too much: " + breakdown_text(fullest);
     } else {

@@ -6,12 +6,13 @@
 #include "core/base/errors.h"
 #include "core/base/json_reader.h"
 #include "core/base/library.h"
+#include "sim/option_text.h"
 
 namespace pgram::sweep {
 namespace {
 
 constexpr uint32_t kMostNumber = 1'000'000'000;  ///< sequences and tokens
-constexpr uint32_t kMostNodes = 1 << 18;
+constexpr uint32_t kMostNodes = 1 << 18;         ///< and ranks
 constexpr uint64_t kMostFileBytes = 16 << 20;
 
 /// Where f() refuses a text, the sweep file's line is put before its message.
@@ -122,6 +123,10 @@ void read_disturbances(YamlFields& fields, Sweep& sweep) {
       disturbance.links = texts_or_none(disturbed, "link");
       disturbance.jitter = disturbed.text_or("jitter", "");
       disturbed.refuse_unknown();
+      placed(item, [&] {  // links can only be known with a cluster
+        for (const std::string& slow : disturbance.slow) parse_slow_rank(slow, kMostNodes);
+        if (!disturbance.jitter.empty()) parse_jitter(disturbance.jitter);
+      });
       if (disturbance.name.empty() || disturbance.name == "none")
         disturbed.fail("name", "expected a name; \"none\" is the undisturbed one");
       if (disturbance.slow.empty() && disturbance.links.empty() && disturbance.jitter.empty())

@@ -176,6 +176,10 @@ TEST(SweepFile, RefusesInOneLine) {
        "s.yaml:8: disturbances.name: expected a name; \"none\" is the undisturbed one"},
       {"disturbances: [{name: a, jitter: 0.1}, {name: a, jitter: 0.2}]",
        "s.yaml:8: disturbances: two are called \"a\""},
+      {"disturbances: [{name: a, slow: '3'}]",
+       "s.yaml:8: disturbances: --slow: expected RANK:FACTOR with a rank below 262144, for example 3:1.3; got '3'"},
+      {"disturbances: [{name: a, jitter: much}]",
+       "s.yaml:8: disturbances: --jitter: expected SIGMA or SIGMA:SEED with a sigma from 0 to 2, "},
       {"disturbances: [{name: a, links: x}]", "s.yaml:8: disturbances: unknown key \"links\"; did you mean \"link\"?"},
   };
   for (const auto& [change, message] : cases) EXPECT_TRUE(refusal(change).starts_with(message)) << refusal(change);
