@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "cli/page/chart.h"
@@ -35,6 +36,26 @@ std::vector<XY> thinned(const std::vector<XY>& points, const Frame& frame, size_
   return out;
 }
 
+/// With its number where that covers no other's, the first come first; else as a small mark, below the numbers.
+void draw_named(Svg& svg, const Frame& frame, const std::vector<PointPanel::Named>& named) {
+  constexpr double kDisc = 17;
+  std::vector<XY> places;
+  std::vector<const PointPanel::Named*> numbered;
+  for (const PointPanel::Named& point : named) {
+    const XY at = frame.at(point.x, point.y);
+    const bool covers = std::any_of(places.begin(), places.end(), [&](const XY& other) {
+      return std::hypot(other.x - at.x, other.y - at.y) < kDisc;
+    });
+    if (covers) {
+      svg.mark(0, at, kBlue, point.title);
+    } else {
+      places.push_back(at);
+      numbered.push_back(&point);
+    }
+  }
+  for (size_t i = 0; i < places.size(); ++i) svg.disc(places[i], kBlue, numbered[i]->name, numbered[i]->title);
+}
+
 }  // namespace
 
 std::string point_chart(const std::string& label, const std::vector<PointPanel>& panels, size_t most,
@@ -48,9 +69,7 @@ std::string point_chart(const std::string& label, const std::vector<PointPanel>&
     const std::vector<XY> faint = thinned(panel.faint, frame, most);
     svg.dots(faint);
     if (drawn) drawn->push_back(faint.size());
-    // The first come last, on top.
-    for (auto point = panel.named.rbegin(); point != panel.named.rend(); ++point)
-      svg.disc(frame.at(point->x, point->y), kBlue, point->name, point->title);
+    draw_named(svg, frame, panel.named);
   }
   return svg.finish(10 + kHeight + kBelowFrame);
 }
