@@ -6,7 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/mpi/parts.h"
+#include "cli/mpi/ranks.h"
 #include "cli/progress.h"
+#include "cli/sweep/emit.h"
 #include "cli/sweep/merge.h"
 #include "cli/sweep/row_columns.h"
 #include "cli/sweep/run.h"
@@ -22,8 +25,9 @@ using namespace sweep;
 
 struct Flags {
   std::string file, out, by = "step_time", where, csv, shard;
+  std::string emit, image;
   uint64_t top = 10;
-  uint32_t threads = 0;
+  uint32_t threads = 0, shards = 0;
   bool dry_run = false, yes = false, json = false;
   bool merges = false;  ///< `sweep merge` was asked for
   std::string merged;
@@ -136,43 +140,117 @@ int print_results(const Flags& flags, const Sweep& sweep, const Results& results
   return report.stopped ? kFailed : kGood;
 }
 
-int run(const Flags& flags) {
-  if (flags.merges) {
-    const MergeReport report = merge_results(flags.merged, flags.parts);
-    std::printf("%s rows from %zu files into %s", format_count(report.rows).c_str(), flags.parts.size(),
-                flags.merged.c_str());
-    if (report.missing) std::printf("; %s cases still have none", format_count(report.missing).c_str());
-    std::printf("\n");
-    return kGood;
-  }
-  if (flags.file.empty())
-    throw InputError("FILE", "missing: name a sweep file, for example pgram sweep models/sweeps/tiny.yaml --out x.db");
-  find_figure(flags.by, "--by");  // before hours of work
-  const Shard shard = parse_shard(flags.shard);
-  const Sweep sweep = read_sweep(flags.file);
-  const Grid grid(sweep, flags.yes ? UINT64_MAX : kMostCases);
-  if (flags.dry_run) return dry_run(flags, sweep, grid);
+int merge(const Flags& flags) {
+  const MergeReport report = merge_results(flags.merged, flags.parts);
+  std::printf("%s rows from %zu files into %s", format_count(report.rows).c_str(), flags.parts.size(),
+              flags.merged.c_str());
+  if (report.missing) std::printf("; %s cases still have none", format_count(report.missing).c_str());
+  std::printf("\n");
+  return kGood;
+}
+
+/// What is to be run: read and checked before hours of work.
+struct Task {
+  explicit Task(const Flags& flags)
+      : shard(parse_shard(flags.shard)),
+        sweep(read_sweep(flags.file)),
+        grid(sweep, flags.yes ? UINT64_MAX : kMostCases) {}
+  Shard shard;
+  Sweep sweep;
+  Grid grid;
+};
+
+int print_emitted(const Flags& flags, const Task& task) {
+  Emission emission;
+  emission.engine = flags.emit;
+  emission.out = flags.out;
+  emission.cases = task.grid.cases();
+  emission.shards = flags.shards;
+  if (!flags.shards) emission.core_seconds = estimate_run(task.grid).seconds;
+  emission.image = flags.image;
+  emission.version = PGRAM_VERSION;
+  std::printf("%s", emit(task.sweep, emission).c_str());
+  return kGood;
+}
+
+void require_out(const Flags& flags) {
   if (flags.out.empty())
     throw InputError("--out", "missing: the file of the results, for example --out out/results.db");
-  Results results = Results::open_or_make(flags.out, sweep, grid.cases());
-  if (!flags.where.empty()) results.count(sweep.name, flags.where);
+}
 
+/// Before the first case: the results file, and whether --where can be asked of it.
+Results open_results(const Flags& flags, const Task& task) {
+  Results results = Results::open_or_make(flags.out, task.sweep, task.grid.cases());
+  if (!flags.where.empty()) results.count(task.sweep.name, flags.where);
+  return results;
+}
+
+/// `sweeping` runs all that has no row.
+int run_and_print(const Flags& flags, const Task& task, const std::function<RunReport(const RunOptions&)>& sweeping,
+                  bool prints) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
   RunReport report;
   {
-    Progress progress(sweep.name);
+    Progress progress(task.sweep.name);
     RunOptions options;
     options.threads = flags.threads;
-    options.shard = shard;
-    options.stop = stop_on_interrupt();
-    options.progress = [&](double fraction, uint64_t cases) {
-      progress.show(fraction, format_count(cases) + " cases");
-    };
-    report = run_sweep(sweep, grid, results, options);
+    options.shard = task.shard;
+    options.stop = stop_on_interrupt(prints);
+    if (prints) {
+      options.progress = [&](double fraction, uint64_t cases) {
+        progress.show(fraction, format_count(cases) + " cases");
+      };
+    }
+    report = sweeping(options);
   }
-  return print_results(flags, sweep, Results::open(flags.out), report,
+  if (!prints) return kGood;
+  return print_results(flags, task.sweep, Results::open(flags.out), report,
                        std::chrono::duration<double>(Clock::now() - begin).count());
+}
+
+int run_in_ranks(const Flags& flags, const Launch& launch) {
+  std::unique_ptr<Ranks> ranks;
+  try {
+    ranks = std::make_unique<Ranks>(launch);
+  } catch (const InputError&) {
+    if (launch.rank != 0) return kGood;  // rank 0 says it for all
+    throw;
+  }
+  std::unique_ptr<Task> task;
+  const bool prepared = ranks->prepare([&] {
+    require_out(flags);
+    task = std::make_unique<Task>(flags);
+    if (ranks->rank() != 0) return;
+    ranks->open(task->sweep, task->grid, flags.out, task->shard);
+    open_results(flags, *task);
+  });
+  if (!prepared) return kGood;
+  return run_and_print(
+      flags, *task, [&](const RunOptions& o) { return ranks->run(task->sweep, task->grid, flags.out, o); },
+      ranks->rank() == 0);
+}
+
+int run(const Flags& flags) {
+  const Launch launch = launch_of_this_process();
+  const bool only_tells = flags.merges || flags.dry_run || !flags.emit.empty();
+  if (only_tells && launch.rank != 0) return kGood;
+  if (flags.merges) return merge(flags);
+  if (flags.file.empty())
+    throw InputError("FILE", "missing: name a sweep file, for example pgram sweep models/sweeps/tiny.yaml --out x.db");
+  find_figure(flags.by, "--by");
+  if (launch.size > 1 && !only_tells) return run_in_ranks(flags, launch);
+  const Task task(flags);
+  if (!flags.emit.empty()) return print_emitted(flags, task);
+  if (flags.dry_run) return dry_run(flags, task.sweep, task.grid);
+  require_out(flags);
+  if (!parts_of(flags.out).empty()) {  // of an mpirun that was cut off, if none is running
+    const PartsLock lock(flags.out);
+    if (lock.held()) join_parts(flags.out);
+  }
+  Results results = open_results(flags, task);
+  return run_and_print(
+      flags, task, [&](const RunOptions& options) { return run_sweep(task.sweep, task.grid, results, options); }, true);
 }
 
 }  // namespace
@@ -195,6 +273,12 @@ void add_sweep_command(Command& app, int& exit_code) {
   command->add_option("--csv", flags->csv, "Write all rows (of --where) as CSV; '-' is standard output");
   command->add_option("--threads", flags->threads, "Default: all cores")->check(Range(1u, 4096u));
   command->add_option("--shard", flags->shard, "Only the I-th of N parts: I/N, from 0");
+  command->add_option("--emit", flags->emit,
+                      "Print a file to submit instead: a Slurm array (slurm), a Kubernetes Indexed Job (k8s), a Ray "
+                      "program (ray)");
+  command->add_option("--shards", flags->shards, "For --emit (default: each takes some minutes)")
+      ->check(Range(1u, kMostShards));
+  command->add_option("--image", flags->image, "For --emit k8s: the image that has pgram in it");
   command->add_flag("--dry-run", flags->dry_run, "Only count cases and estimate the time");
   command->add_flag("--yes", flags->yes, "More than 10,000,000 cases are meant");
   command->add_flag("--json", flags->json, "Machine-readable");

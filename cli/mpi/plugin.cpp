@@ -64,11 +64,10 @@ class SharedList {
     if (rank == 0) progress_ = std::jthread([](std::stop_token ending) { keep_answering(ending); });
   }
 
-  uint64_t next() {
-    const uint64_t one = 1;
+  uint64_t next(uint64_t count) {
     uint64_t number = 0;
     const std::lock_guard lock(in_mpi);
-    MPI_Fetch_and_op(&one, &number, MPI_UINT64_T, 0, 0, MPI_SUM, window_);
+    MPI_Fetch_and_op(&count, &number, MPI_UINT64_T, 0, 0, MPI_SUM, window_);
     MPI_Win_flush(0, window_);
     return number;
   }
@@ -145,7 +144,7 @@ extern "C" const pgram::MpiApi* pgram_mpi_api() {
   using namespace pgram;
   static const std::string kLibrary = version_of_library();
   static const MpiApi kApi{kMpiApiVersion, kLibrary.c_str(),       start,
-                           broadcast,      [] { list().share(); }, [] { return list().next(); },
+                           broadcast,      [] { list().share(); }, [](uint64_t count) { return list().next(count); },
                            wait_for_all,   [] { MPI_Finalize(); }, [](int code) { MPI_Abort(MPI_COMM_WORLD, code); }};
   return &kApi;
 }

@@ -20,8 +20,9 @@ struct MpiApi {
   void (*broadcast)(std::string&) = nullptr;
   /// Starts the one shared list: 0, 1, 2 ...
   void (*share)() = nullptr;
-  /// The next number of the list; no other rank or thread gets it.
-  uint64_t (*next)() = nullptr;
+  /// The first of the list's next `count` numbers; no other rank or thread gets them.
+  uint64_t (*next)(uint64_t count) = nullptr;
+  /// Ends the list if there is one.
   void (*wait_for_all)() = nullptr;
   void (*finish)() = nullptr;
   /// Ends all ranks at once.

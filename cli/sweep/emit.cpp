@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cli/sweep/emit_engines.h"
+#include "cli/sweep/emit_text.h"
 #include "core/base/errors.h"
 
 namespace pgram::sweep {
@@ -18,6 +19,7 @@ uint32_t default_shards(uint64_t cases, double core_seconds) {
 
 std::string emit(const Sweep& sweep, const Emission& wanted) {
   Emission emission = wanted;
+  if (emission.out.empty()) emission.out = plain_name(sweep.name, 63) + ".db";
   if (!emission.shards) emission.shards = default_shards(emission.cases, emission.core_seconds);
   if (emission.shards > kMostShards) throw InputError("--shards", "expected at most " + std::to_string(kMostShards));
   if (!emission.image.empty() && emission.engine != "k8s")

@@ -10,7 +10,7 @@ namespace pgram::sweep {
 
 struct Emission {
   std::string engine;       ///< slurm, k8s or ray
-  std::string out;          ///< the results file; a shard's own file is "OUT.shard3"
+  std::string out;          ///< the results file; a shard's own is "OUT.shard3". Empty: named like the sweep
   uint64_t cases = 0;       ///< of the grid
   uint32_t shards = 0;      ///< 0: so many that each takes some minutes
   double core_seconds = 0;  ///< that all cases are expected to take on one core; 0: not known

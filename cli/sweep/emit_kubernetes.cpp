@@ -117,9 +117,8 @@ spec:
           args:
             - sweep
             - merge
-@MERGEFILES@            - --out
             - @OUT@
-@MERGEMOUNTS@)";
+@MERGEFILES@@MERGEMOUNTS@)";
   static const std::string kMounts = R"(          resources:
             requests:
               cpu: "@CORES@"

@@ -58,7 +58,7 @@ def main():
     missing = [file for file in files if not os.path.exists(file)]
     if missing:
         sys.exit(f"{missing[0]} is not seen here: the results must lie on a file system that all nodes share")
-    subprocess.run([PGRAM, "sweep", "merge", *files, "--out", OUT], check=True)
+    subprocess.run([PGRAM, "sweep", "merge", OUT, *files], check=True)
 
 
 if __name__ == "__main__":

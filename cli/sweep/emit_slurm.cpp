@@ -33,7 +33,7 @@ shards=@SHARDS@
 if [[ ${1:-} == merge ]]; then  # the job after the array
   files=()
   for ((shard = 0; shard < shards; ++shard)); do files+=("$out.shard$shard"); done
-  "$pgram" sweep merge "${files[@]}" --out "$out"
+  "$pgram" sweep merge "$out" "${files[@]}"
 elif [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then  # a shard
   "$pgram" sweep "$sweep" --shard "$SLURM_ARRAY_TASK_ID/$shards" --threads "${SLURM_CPUS_PER_TASK:-@CORES@}" \
     --out "$out.shard$SLURM_ARRAY_TASK_ID"
