@@ -60,7 +60,7 @@ std::span<const FigureColumn> figure_columns() {
       {"memory_headroom", "bytes", "what the fullest rank's device has left", &Figures::memory_headroom, true},
       {"forward", "share", "busy with the forward", &Figures::forward, true},
       {"backward", "share", "busy with the backward", &Figures::backward, true},
-      {"optimizer", "share", "busy with the optimizer", &Figures::optimizer},
+      {"optimizer_step", "share", "busy with the optimizer", &Figures::optimizer},
       {"other_compute", "share", "busy with other compute", &Figures::other_compute},
       {"tensor_parallel", "share", "waits for tensor-parallel communication", &Figures::tensor_parallel},
       {"data_parallel", "share", "waits for data-parallel communication", &Figures::data_parallel},

@@ -1,12 +1,16 @@
 #include "cli/sweep/row_writer.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "cli/sweep/database.h"
 
 namespace pgram::sweep {
 
-constexpr auto kPause = std::chrono::milliseconds(200);
+using std::chrono::milliseconds;
+
+// The first rows are soon there; later a transaction's cost is spread over more of them.
+constexpr milliseconds kFirstPause(10), kPause(200);
 constexpr size_t kManyRows = 16384;  // about 10 MB
 
 RowWriter::RowWriter(Results& results, std::string sweep, std::mutex& file, std::function<void()> each_time)
@@ -69,10 +73,10 @@ void RowWriter::write_all() {
 }
 
 void RowWriter::work(std::stop_token stop) {
-  while (!stop.stop_requested()) {
+  for (milliseconds pause = kFirstPause; !stop.stop_requested(); pause = std::min(2 * pause, kPause)) {
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, kPause, [&] { return rows_.size() >= kManyRows; });
+      changed_.wait_for(lock, stop, pause, [&] { return rows_.size() >= kManyRows; });
     }
     write_all();
   }
