@@ -29,6 +29,15 @@ struct Case {
   bool operator==(const Case&) const = default;
 };
 
+/// A column of inputs in the results file, in CSV, in `--where` and in a sweep's filters: text or a whole number.
+struct InputColumn {
+  const char* name;
+  const char* help;
+  std::string (*text)(const Case&) = nullptr;
+  uint64_t (*number)(const Case&) = nullptr;  ///< where it is no text
+};
+std::span<const InputColumn> input_columns();
+
 /// Everything that a case says, all of it numbers. Those of time are of one step. Shares are of the step, the mean over
 /// all ranks' compute streams; those from `forward` to `other_idle` add up to 1.
 struct Figures {
@@ -52,6 +61,7 @@ struct FigureColumn {
   const char* unit;
   const char* help;
   double Figures::*value;
+  bool more_is_better = false;
 };
 std::span<const FigureColumn> figure_columns();
 
