@@ -56,8 +56,8 @@ struct Page {
   uint64_t first_block = 0, first_group = 0, first_case = 0;
 };
 
-/// In any case of a full page more groups than this, so that counting in pages costs little; a file of more pages than
-/// this has them made larger, so that memory does not grow with the number of cases.
+/// A page has at least so many groups; where there would be more pages than this, pages get larger, so that memory does
+/// not grow with the number of cases.
 constexpr uint64_t kGroupsOfPage = 512, kMostPages = 4096;
 constexpr size_t kPagesAtHand = 4;
 
@@ -139,8 +139,7 @@ struct Grid::Impl {
   }
 
   std::vector<Chosen> layouts_of(const Block& block) const {
-    std::vector<Chosen> chosen = sweep.all_layouts ? every_layout(block) : listed_layouts(block);
-    return chosen;
+    return sweep.all_layouts ? every_layout(block) : listed_layouts(block);
   }
 
   std::vector<Chosen> every_layout(const Block& block) const {

@@ -138,13 +138,13 @@ PlannedCase plan_case(const Case& inputs, Inputs& known) {
   }
   try {
     const Model& model = known.model(inputs.model);
+    std::shared_ptr<Plan> plan;
     try {
-      validate(model, inputs.layout, inputs.workload);
-    } catch (const InputError& error) {
+      plan = std::make_shared<Plan>(make_plan(model, inputs.layout, inputs.workload));
+    } catch (const InputError& error) {  // degrees, or a schedule that is for others
       planned.unfit = error.what();
       return planned;
     }
-    auto plan = std::make_shared<Plan>(make_plan(model, inputs.layout, inputs.workload));
     planned.error = verify(*plan);
     if (planned.error.empty()) planned.plan = std::move(plan);
   } catch (const std::exception& error) {

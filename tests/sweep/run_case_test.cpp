@@ -121,6 +121,26 @@ TEST(RunCase, DegreesThatDoNotDivideAreUnfit) {
   for (const FigureColumn& column : figure_columns()) EXPECT_EQ(outcome.figures.*column.value, 0) << column.name;
 }
 
+TEST(RunCase, RowsOfAScheduleForOthersAreUnfit) {
+  const test::Folder folder;
+  Case c = tiny("pp2");
+  c.workload.global_batch = 2;
+  c.layout.schedule = folder.write("rows.csv", "0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
+  EXPECT_EQ(outcome_of(c).unfit, "");
+  EXPECT_GT(outcome_of(c).figures.step_seconds, 0);
+  c.layout.pp = 4, c.devices = 4;
+  const Outcome outcome = outcome_of(c);
+  EXPECT_NE(outcome.unfit.find("expected 4 rows (pp), found 2"), std::string::npos) << outcome.unfit;
+  EXPECT_EQ(outcome.error, "");
+}
+
+TEST(RunCase, ALayoutForAnotherNumberOfDevicesIsUnfit) {
+  Case c = tiny("tp2.dp2");
+  c.devices = 8;
+  EXPECT_EQ(outcome_of(c).unfit, "layout: tp2.dp2 is for 4 devices, the cluster has 8");
+  EXPECT_EQ(outcome_of(c).figures.memory_bytes, 0);
+}
+
 TEST(RunCase, TooLittleMemoryIsUnfitWithTheNumbers) {
   Case c = tiny("tp8");
   c.model = "llama-3.1-70b";
