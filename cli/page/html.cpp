@@ -14,7 +14,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6em; margin-bottom: .2em; } h2 { font-size: 1.25em; margin: 2em 0 .4em; border-top: 1px solid var(--line); padding-top: .8em; }
 h3 { font-size: 1.05em; margin: 1.6em 0 .3em; } p { margin: .4em 0; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-td, th { padding: .25em .7em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; } th { font-weight: 600; }
+td, th { padding: .25em .7em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: baseline; } th { font-weight: 600; }
 td { white-space: nowrap; } td.long { white-space: normal; } td.n, th.n { text-align: right; } th.sorts { cursor: pointer; }
 th { vertical-align: bottom; } pre, td.code { font: 12px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line); border-radius: 4px; padding: .6em .8em; }

@@ -9,7 +9,7 @@
 namespace pgram::page {
 namespace {
 
-constexpr double kHeight = 270, kDirectLabel = 170;
+constexpr double kHeight = 270, kDirectLabel = 190;
 
 std::string dashes_of(const Line& line) {
   if (line.look == Line::Look::ideal) return "4 4";

@@ -52,8 +52,8 @@ std::string front_part(const Topic& topic, const std::string& devices) {
   const std::string chart = page::point_chart("Pareto front", panels, kMostDots, &drawn);
   const size_t all = front.dominated.size();
   std::string out =
-      page::heading(3, panels.size() > 1 ? "Step time, memory headroom and cost: the cases that no other beats"
-                                         : "Step time and memory headroom: the cases that no other beats");
+      page::heading(3, panels.size() > 1 ? "Pareto front of step time, memory headroom and cost"
+                                         : "Pareto front of step time and memory headroom");
   std::string text = "No other case beats these " + number(front.members.size()) + " of " +
                      number(all + front.members.size()) + " in everything; they are numbered as in the table";
   if (all) text += "; the others are dots";
