@@ -92,6 +92,21 @@ TEST(Results, RowsComeBackAsTheyWere) {
   EXPECT_NE(record.version, "");
 }
 
+TEST(Results, WhatIsNotKnownComesLast) {
+  // Costs 2, unknown, 1: the unknown one is a 0.
+  const Folder folder;
+  std::vector<Row> rows{row_of(0), row_of(1), row_of(2)};
+  rows[0].outcome.figures.dollars_per_million_tokens = 2;
+  rows[1].outcome.figures.dollars_per_million_tokens = 0;
+  rows[2].outcome.figures.dollars_per_million_tokens = 1;
+  rows[1].outcome.figures.goodput = 0;
+  Results results = Results::open_or_make(folder / "r.db", named("s"), 3);
+  results.add("s", rows);
+  EXPECT_EQ(numbers(results, {"", "", "cost_per_token"}), (std::vector<uint64_t>{2, 0, 1}));
+  EXPECT_EQ(numbers(results, {"", "", "goodput"}), (std::vector<uint64_t>{2, 0, 1}));
+  EXPECT_EQ(rows_of(results, {"", "", "cost_per_token"})[2].outcome.figures.dollars_per_million_tokens, 0);
+}
+
 TEST(Results, NoNumberComesBackAsNoNumber) {
   const Folder folder;
   Row row = row_of(0);
