@@ -17,6 +17,9 @@ class Inputs {
  public:
   const Model& model(const std::string& name);
   const Cluster& cluster(const std::string& name);
+  /// Known by this name from now on, whatever the library has.
+  void keep(const std::string& name, Model model) { models_.insert_or_assign(name, std::move(model)); }
+  void keep(const std::string& name, Cluster cluster) { clusters_.insert_or_assign(name, std::move(cluster)); }
 
  private:
   std::map<std::string, Model> models_;
