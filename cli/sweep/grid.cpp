@@ -60,6 +60,7 @@ struct Page {
 /// not grow with the number of cases.
 constexpr uint64_t kGroupsOfPage = 512, kMostPages = 4096;
 constexpr size_t kPagesAtHand = 4;
+constexpr double kMostShown = 1e18;  ///< cases
 
 }  // namespace
 
@@ -272,10 +273,12 @@ struct Grid::Impl {
 
   [[noreturn]] void refuse_number(uint64_t most, uint64_t blocks_counted) const {
     const bool is_all = blocks_counted == blocks();
-    const double about = static_cast<double>(cases) / blocks_counted * blocks();
-    throw InputError(sweep.path, 0, "",
-                     (is_all ? format_count(cases) : "about " + format_count(static_cast<uint64_t>(about))) +
-                         " cases; at most " + format_count(most) + " without --yes");
+    const double about =
+        static_cast<double>(cases) / static_cast<double>(blocks_counted) * static_cast<double>(blocks());
+    throw InputError(
+        sweep.path, 0, "",
+        (is_all ? format_count(cases) : "about " + format_count(static_cast<uint64_t>(std::min(about, kMostShown)))) +
+            " cases; at most " + format_count(most) + " without --yes");
   }
 
   [[noreturn]] void refuse_none() const {
@@ -283,9 +286,9 @@ struct Grid::Impl {
       for (const Asked& each : *filters) {
         if (each.asked == 0 || each.kept > 0) continue;
         const bool is_alone = each.asked == dropped;
-        throw InputError(sweep.path, each.filter.text().line, "filters",
-                         "\"" + each.filter.text().expression.substr(0, 120) + "\" drops all " +
-                             format_count(each.asked) + " cases" + (is_alone ? "" : " that other filters leave"));
+        throw InputError(sweep.path, each.filter.line(), "filters",
+                         each.filter.shown() + " drops all " + format_count(each.asked) + " cases" +
+                             (is_alone ? "" : " that other filters leave"));
       }
     }
     throw InputError(sweep.path, sweep.lines.layouts, "layouts",
