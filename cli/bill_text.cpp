@@ -48,6 +48,7 @@ std::string format_tokens(double tokens) {
 
 std::string format_duration(Seconds seconds) {
   constexpr double kMinute = 60, kHour = 3600, kDay = 86400;
+  if (seconds > 0 && seconds < 1) return format_time(to_picoseconds(seconds));
   if (seconds < 2 * kMinute) return three_digits(seconds) + " s";
   if (seconds < 2 * kHour) return three_digits(seconds / kMinute) + " min";
   if (seconds < 2 * kDay) return three_digits(seconds / kHour) + " h";

@@ -1,5 +1,6 @@
 #include "cli/goodput_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -34,10 +35,9 @@ std::string percent(double share, int decimals) {
   return text;
 }
 
-/// An error of the last digit that it makes sense to print.
-std::string percent_with_error(double share, double error) {
-  const int decimals = error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(error * 100))), 1, 4) : 2;
-  return percent(share, decimals) + " +- " + percent(error, decimals);
+/// So many that an error shows in the last one.
+int decimals_of(double error) {
+  return error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(error * 100))), 1, 4) : 2;
 }
 
 std::string count(double value) {
@@ -75,11 +75,13 @@ std::string table_of(const GoodputReport& report) {
   table.add({"checkpoint every", "steps", "goodput", "formula", "lost", "checkpoints", "restarts"});
   for (const GoodputReport::Row& row : report.rows) {
     const ExpectedDays& days = row.days;
+    const int decimals = decimals_of(days.standard_error);
     std::string interval = interval_of(report, days.every);
     for (const std::string& mark : row.marks) interval += (&mark == &row.marks.front() ? "  " : ", ") + mark;
-    table.add({interval, format_count(days.every), percent_with_error(days.goodput, days.standard_error),
-               percent(row.formula, 2), percent(days.lost / report.wall, 2), percent(days.checkpoints / report.wall, 2),
-               percent(days.restarts / report.wall, 2)});
+    table.add({interval, format_count(days.every),
+               percent(days.goodput, decimals) + " +- " + percent(days.standard_error, decimals),
+               percent(row.formula, decimals), percent(days.lost / report.wall, 2),
+               percent(days.checkpoints / report.wall, 2), percent(days.restarts / report.wall, 2)});
   }
   return "\n" + table.text() + "\nGoodput: mean of " + format_count(report.runs) + " runs of " +
          format_duration(report.wall) + " and its standard error; formula: Daly's model of a run without end.\n";
