@@ -14,9 +14,16 @@ static std::string number(const char* format, double value) {
   return text;
 }
 
-/// Three digits: "0.123", "1.23", "12.3", "123".
+/// Three digits: "0.123", "1.23", "12.3", "123"; whole numbers without any after the point.
 static std::string three_digits(double value) {
-  return number(value >= 99.95 ? "%.0f" : value >= 9.995 ? "%.1f" : value >= 0.9995 ? "%.2f" : "%.3g", value);
+  std::string text = number(value >= 99.95    ? "%.0f"
+                            : value >= 9.995  ? "%.1f"
+                            : value >= 0.9995 ? "%.2f"
+                                              : "%.3g",
+                            value);
+  for (const char* zeros : {".00", ".0"})
+    if (text.ends_with(zeros)) text.resize(text.find('.'));
+  return text;
 }
 
 std::string format_joules(double joules) {
@@ -33,8 +40,15 @@ std::string format_dollars(double dollars) {
   return "$" + number(dollars >= 1 ? "%.2f" : "%.3g", dollars);
 }
 
+std::string format_tokens(double tokens) {
+  const double millions = tokens / 1e6;
+  return millions >= 1e4 ? format_count(static_cast<uint64_t>(millions / 1e3 + 0.5)) + " billion tokens"
+                         : three_digits(millions) + " million tokens";
+}
+
 std::string format_duration(Seconds seconds) {
   constexpr double kMinute = 60, kHour = 3600, kDay = 86400;
+  if (seconds > 0 && seconds < 1) return format_time(to_picoseconds(seconds));
   if (seconds < 2 * kMinute) return three_digits(seconds) + " s";
   if (seconds < 2 * kHour) return three_digits(seconds / kMinute) + " min";
   if (seconds < 2 * kDay) return three_digits(seconds / kHour) + " h";

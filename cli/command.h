@@ -30,6 +30,7 @@ void add_collective_command(Command&, int& exit_code);
 void add_layouts_command(Command&, int& exit_code);
 void add_sweep_command(Command&, int& exit_code);
 void add_goodput_command(Command&, int& exit_code);
+void add_scale_command(Command&, int& exit_code);
 void add_run_command(Command&, int& exit_code);
 void add_compare_command(Command&, int& exit_code);
 void add_explain_command(Command&, int& exit_code);

@@ -188,7 +188,7 @@ void add_goodput_command(Command& app, int& exit_code) {
   command->add_option("--node-mtbf", flags->node_mtbf,
                       "Mean time between failures of a node, 6330h (default: as the cluster file says)");
   command->add_option("--restart", flags->restart,
-                      "From a failure until the checkpoint is read, 10m (default: as the cluster file says)");
+                      "From a failure until the checkpoint can be read, 10m (default: as the cluster file says)");
   command
       ->add_option("--checkpoint-gb-per-s", flags->write_speed,
                    "What a node writes and reads of a checkpoint (default: as the cluster file says)")

@@ -1,5 +1,6 @@
 #include "cli/goodput_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -34,14 +35,20 @@ std::string percent(double share, int decimals) {
   return text;
 }
 
-/// An error of the last digit that it makes sense to print.
-std::string percent_with_error(double share, double error) {
-  const int decimals = error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(error * 100))), 1, 4) : 2;
-  return percent(share, decimals) + " +- " + percent(error, decimals);
+/// So many that an error shows in the last one.
+int decimals_of(double error) {
+  return error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(error * 100))), 1, 4) : 2;
 }
 
 std::string count(double value) {
   return format_count(static_cast<uint64_t>(std::llround(value)));
+}
+
+/// Few are not rounded to none.
+std::string about(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", value);
+  return value < 10 ? text : count(value);
 }
 
 std::string interval_of(const GoodputReport& report, uint64_t every) {
@@ -55,9 +62,9 @@ std::string head_of(const GoodputReport& report) {
                      (report.nodes == 1 ? " node\n" : " nodes\n");
   text += "a step takes " + format_duration(run.step) + ", a checkpoint (" + format_bytes(report.checkpoint_bytes) +
           ") " + format_duration(run.checkpoint) + ", a restart " + format_duration(run.restart) + "\n";
-  if (report.node_mtbf > 0) {
+  if (!report.rows.empty()) {
     text += "a node fails every " + format_duration(report.node_mtbf) + " in the mean, one of all every " +
-            format_duration(run.mtbf) + ": " + count(report.wall / run.mtbf) + " failures in " +
+            format_duration(run.mtbf) + ": " + about(report.wall / run.mtbf) + " failures in " +
             format_duration(report.wall) + "\n";
   }
   return text;
@@ -65,18 +72,28 @@ std::string head_of(const GoodputReport& report) {
 
 std::string table_of(const GoodputReport& report) {
   TextTable table;
-  table.add({"checkpoint every", "steps", "goodput", "formula", "lost", "checkpoints", "restarts", ""});
+  table.add({"checkpoint every", "steps", "goodput", "formula", "lost", "checkpoints", "restarts"});
   for (const GoodputReport::Row& row : report.rows) {
-    std::string marks;
-    for (const std::string& mark : row.marks) marks += (marks.empty() ? "" : ", ") + mark;
     const ExpectedDays& days = row.days;
-    table.add({interval_of(report, days.every), format_count(days.every),
-               percent_with_error(days.goodput, days.standard_error), percent(row.formula, 2),
-               percent(days.lost / report.wall, 2), percent(days.checkpoints / report.wall, 2),
-               percent(days.restarts / report.wall, 2), marks});
+    const int decimals = decimals_of(days.standard_error);
+    std::string interval = interval_of(report, days.every);
+    for (const std::string& mark : row.marks) interval += (&mark == &row.marks.front() ? "  " : ", ") + mark;
+    table.add({interval, format_count(days.every),
+               percent(days.goodput, decimals) + " +- " + percent(days.standard_error, decimals),
+               percent(row.formula, decimals), percent(days.lost / report.wall, 2),
+               percent(days.checkpoints / report.wall, 2), percent(days.restarts / report.wall, 2)});
   }
-  return "\n" + table.text() + "\n" + "Goodput: mean of " + format_count(report.runs) + " runs of " +
+  return "\n" + table.text() + "\nGoodput: mean of " + format_count(report.runs) + " runs of " +
          format_duration(report.wall) + " and its standard error; formula: Daly's model of a run without end.\n";
+}
+
+/// "3:05:09", hours first.
+std::string clock(Seconds time) {
+  const auto whole = static_cast<uint64_t>(std::llround(time));
+  char text[64];
+  std::snprintf(text, sizeof text, "%llu:%02d:%02d", static_cast<unsigned long long>(whole / 3600),
+                static_cast<int>(whole / 60 % 60), static_cast<int>(whole % 60));
+  return text;
 }
 
 std::string recoveries_of(const GoodputReport& report) {
@@ -84,10 +101,10 @@ std::string recoveries_of(const GoodputReport& report) {
                      format_count(report.days.every) + " steps\n";
   for (const GoodputReport::GivenFailure& failure : report.given) {
     const Recovery& recovery = failure.recovery;
-    text += "after " + format_duration(recovery.failure) + " rank " + std::to_string(failure.rank) + " (node " +
-            std::to_string(failure.node) + ") is lost: " + format_duration(recovery.lost) +
-            " of work thrown away, back after " + format_duration(recovery.back) + " at step " +
-            format_count(recovery.step) + "\n";
+    text += "at " + clock(recovery.failure) + " rank " + std::to_string(failure.rank) + " (node " +
+            std::to_string(failure.node) + ") is lost, and " + format_duration(recovery.lost) +
+            " of work; training goes on at " + clock(recovery.back) + " from step " + format_count(recovery.step) +
+            "\n";
   }
   const ExpectedDays& days = report.days;
   text += "goodput " + percent(days.goodput, 2) + ": lost " + percent(days.lost / report.wall, 2) + ", checkpoints " +
@@ -98,7 +115,7 @@ std::string recoveries_of(const GoodputReport& report) {
 std::string bill_text(const GoodputReport& report) {
   const DaysBill bill = bill_of(report);
   std::string text = format_duration(report.wall) + ": " + count(report.days.steps) + " steps";
-  if (bill.tokens > 0) text += ", " + count(bill.tokens / 1e6) + " million tokens";
+  if (bill.tokens > 0) text += ", " + format_tokens(bill.tokens);
   if (bill.joules > 0) text += ", " + format_joules(bill.joules);
   if (bill.dollars > 0) text += ", " + format_dollars(bill.dollars);
   text += "\n";

@@ -24,6 +24,7 @@ static int run(int argc, char** argv) {
     add_layouts_command(app, exit_code);
     add_sweep_command(app, exit_code);
     add_goodput_command(app, exit_code);
+    add_scale_command(app, exit_code);
     add_run_command(app, exit_code);
     add_compare_command(app, exit_code);
     add_explain_command(app, exit_code);

@@ -78,8 +78,7 @@ std::string step_bars(const std::vector<LayoutResult>& results) {
 std::string loss_curves(const std::vector<LayoutResult>& results) {
   page::LinePanel panel;
   panel.x = {"step", page::count_text};
-  panel.y = {"loss", [](double loss) { return page::rounded(loss); }};
-  panel.spacing = page::Spacing::linear;
+  panel.y = {"loss", [](double loss) { return page::rounded(loss); }, page::Spacing::linear};
   panel.x_is_count = false;
   for (size_t i = 0; i < results.size(); ++i) {
     page::Line line{results[i].layout, i, page::Line::Look::overlaid, {}};

@@ -12,7 +12,12 @@ namespace pgram::page {
 struct Quantity {
   std::string title;                        ///< "step time"
   std::function<std::string(double)> text;  ///< a value with its unit
+  Spacing spacing = Spacing::automatic;
+  double unit = 1;  ///< ticks are round in multiples of it
 };
+/// Texts of ticks, without decimals that say nothing.
+std::vector<std::string> tick_texts(const Quantity&, const Axis&);
+Axis axis_of(const Quantity&, std::span<const double> values, int most = 6);
 
 struct Line {
   enum class Look : uint8_t {
@@ -34,8 +39,7 @@ struct Line {
 struct LinePanel {
   Quantity x, y;
   std::vector<Line> lines;
-  Spacing spacing = Spacing::automatic;  ///< of y
-  bool x_is_count = true;                ///< ticks of x are its values (GPU counts); else round values
+  bool x_is_count = true;  ///< ticks of x are its values (GPU counts); else round values
 };
 /// One or two panels beside each other; their lines of one name look alike, and stand in one legend.
 std::string line_chart(const std::string& label, const std::vector<LinePanel>&);

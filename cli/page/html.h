@@ -32,7 +32,8 @@ struct Table {
   std::vector<std::vector<Cell>> rows;  ///< each as wide as the columns
 };
 std::string to_html(const Table&);
-/// A table behind a picture: open if it is short. `most`: rows that are written; it says how many were left out.
-std::string folded_table(std::string_view summary, const Table&, size_t most = 500);
+/// A table behind a picture, open if it has at most `open` rows. `most`: rows that are written; it says how many were
+/// left out.
+std::string folded_table(std::string_view summary, const Table&, size_t most = 500, size_t open = 12);
 
 }  // namespace pgram::page

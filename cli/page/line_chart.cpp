@@ -9,7 +9,7 @@
 namespace pgram::page {
 namespace {
 
-constexpr double kHeight = 270, kDirectLabel = 150;
+constexpr double kHeight = 270, kDirectLabel = 190;
 
 std::string dashes_of(const Line& line) {
   if (line.look == Line::Look::ideal) return "4 4";
@@ -52,11 +52,10 @@ Frame frame_of(const LinePanel& panel, double left, double top, double width) {
   for (const Line& line : panel.lines) {
     for (const Line::Point& point : line.points) x.push_back(point.x), y.push_back(point.y);
   }
-  Frame frame{left, top, width, kHeight, {}, axis_of(y, panel.spacing)};
+  Frame frame{left, top, width, kHeight, {}, axis_of(panel.y, y)};
   double widest = 20;
   for (const double value : x) widest = std::max(widest, text_width(panel.x.text(value)) + 10);
-  frame.x =
-      panel.x_is_count ? axis_at(x, widest / width) : axis_of(x, Spacing::automatic, static_cast<int>(width / widest));
+  frame.x = panel.x_is_count ? axis_at(x, widest / width) : axis_of(panel.x, x, static_cast<int>(width / widest));
   return frame;
 }
 

@@ -16,7 +16,7 @@ Frame frame_of(const PointPanel& panel, double left, double width) {
   std::vector<double> x, y;
   for (const XY& point : panel.faint) x.push_back(point.x), y.push_back(point.y);
   for (const PointPanel::Named& point : panel.named) x.push_back(point.x), y.push_back(point.y);
-  return {left, 10, width, kHeight, axis_of(x, Spacing::automatic, static_cast<int>(width / 60)), axis_of(y)};
+  return {left, 10, width, kHeight, axis_of(panel.x, x, static_cast<int>(width / 60)), axis_of(panel.y, y)};
 }
 
 /// One point of each small square of the picture, and of these every n-th if there are still too many.

@@ -9,8 +9,9 @@ namespace {
 
 constexpr double kBar = 17, kRow = 22, kGroupRow = 22;
 
+/// Where white is easier to read on it than black.
 bool is_dark(const std::string& paint) {
-  return paint == kBlue || paint == kGreen || paint == kRed || paint == kBrown || paint == kViolet;
+  return paint == kBlue || paint == kBrown || paint == kViolet;
 }
 
 bool is_hatched(const std::string& paint) {

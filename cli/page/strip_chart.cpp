@@ -18,11 +18,12 @@ std::string strip_chart(const std::string& label, const Strips& chart) {
   }
   const double left = std::min(names, 300.0) + 12, width = kPictureWidth - left - std::min(notes, 280.0) - 16;
   const double height = kRow * static_cast<double>(chart.strips.size()), bottom = kTop + height;
-  const Axis x = axis_of(values, Spacing::automatic, static_cast<int>(width / 70));
-  for (const double tick : x.ticks) {
-    const double at = left + width * x.at(tick);
+  const Axis x = axis_of(chart.x, values, static_cast<int>(width / 70));
+  const std::vector<std::string> texts = tick_texts(chart.x, x);
+  for (size_t i = 0; i < x.ticks.size(); ++i) {
+    const double at = left + width * x.at(x.ticks[i]);
     svg.axis_line(at, kTop, at, bottom + 4);
-    svg.text(at, bottom + 17, chart.x.text(tick), "middle");
+    svg.text(at, bottom + 17, texts[i], "middle");
   }
   svg.text(left + width / 2, bottom + 34, chart.x.title, "middle", "soft");
   for (size_t i = 0; i < chart.strips.size(); ++i) {

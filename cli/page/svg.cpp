@@ -88,7 +88,8 @@ void Svg::dots(std::span<const XY> points) {
   if (points.empty()) return;
   std::string path;
   for (const XY& point : points) path += "M" + fixed(point.x, 0) + " " + fixed(point.y, 0) + "h0";
-  out_ += "<path class=\"dots\" d=\"" + path + "\"/>\n";
+  constexpr size_t kFew = 300;
+  out_ += std::string("<path class=\"dots") + (points.size() < kFew ? " few" : "") + "\" d=\"" + path + "\"/>\n";
 }
 
 double Svg::legend(double x, double y, double width, std::span<const Key> keys) {

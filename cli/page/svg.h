@@ -30,7 +30,7 @@ class Svg {
   void mark(size_t shape, XY, std::string_view paint, std::string_view title = {});
   /// A numbered disc.
   void disc(XY, std::string_view paint, std::string_view number, std::string_view title);
-  /// Many faint dots, as one path.
+  /// Faint dots, as one path; smaller where there are many.
   void dots(std::span<const XY>);
 
   struct Key {

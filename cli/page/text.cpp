@@ -123,7 +123,7 @@ std::string count_text(double count) {
 
 double text_width(std::string_view text) {
   double width = 0;
-  for (const char c : text) width += (static_cast<unsigned char>(c) & 0xc0) == 0x80 ? 0 : 6.2;
+  for (const char c : text) width += (static_cast<unsigned char>(c) & 0xc0) == 0x80 ? 0 : 6.6;
   return width;
 }
 

@@ -12,7 +12,7 @@ namespace pgram::sweep {
 struct LayoutSearch {
   std::vector<uint32_t> micro_batch_sizes{1, 2, 4};
   NetworkLevel network = NetworkLevel::flow;  ///< of the last word; the first one is always analytic
-  size_t finalists = 4;                       ///< the best ones by the analytic network, which `network` then judges
+  size_t finalists = 8;                       ///< the best ones by the analytic network, which `network` then judges
 };
 
 struct ChosenLayout {

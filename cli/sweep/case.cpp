@@ -71,12 +71,14 @@ std::span<const FigureColumn> figure_columns() {
       {"drain", "share", "pipeline bubble after the last backward", &Figures::drain},
       {"imbalance", "share", "waits for the slowest member of a collective", &Figures::imbalance},
       {"other_idle", "share", "idle for another reason", &Figures::other_idle},
-      {"joules", "J", "energy of a step", &Figures::joules},
-      {"watts_per_device", "W", "mean power of a device", &Figures::watts_per_device},
-      {"dollars", "$", "price of a step", &Figures::dollars},
-      {"cost_per_token", "$/million tokens", "price of a million tokens", &Figures::dollars_per_million_tokens},
-      {"goodput", "share", "time not lost to failures and checkpoints", &Figures::goodput, true},
-      {"checkpoint_interval", "s", "between checkpoints, the best one", &Figures::checkpoint_interval_seconds},
+      {"joules", "J", "energy of a step", &Figures::joules, false, true},
+      {"watts_per_device", "W", "mean power of a device", &Figures::watts_per_device, false, true},
+      {"dollars", "$", "price of a step", &Figures::dollars, false, true},
+      {"cost_per_token", "$/million tokens", "price of a million tokens", &Figures::dollars_per_million_tokens, false,
+       true},
+      {"goodput", "share", "time not lost to failures and checkpoints", &Figures::goodput, true, true},
+      {"checkpoint_interval", "s", "between checkpoints, the best one", &Figures::checkpoint_interval_seconds, false,
+       true},
   };
   return kColumns;
 }

@@ -71,6 +71,7 @@ class Examiner {
     Case inputs;
     inputs.model = kModel;
     inputs.cluster = kCluster;
+    inputs.devices = static_cast<uint32_t>(chosen.layout.ranks());
     inputs.layout = chosen.layout;
     inputs.workload = with_micro_batches(chosen.layout, chosen.workload, micro_batches);
     inputs.network = network_ == NetworkLevel::analytic ? "analytic" : "flow";
@@ -109,7 +110,7 @@ ComputePoint compute_point(const Model& model, const std::string& name, const Cl
   point.legal = found.legal;
   point.simulated = found.simulated;
   if (!found.best) {
-    point.unfit = found.legal == 0 ? "no layout divides batch, heads and devices" : "no layout fits into memory";
+    point.unfit = found.legal == 0 ? "no layout is legal" : "no layout fits into memory";
     return point;
   }
   point.layout = found.best->layout;

@@ -44,6 +44,7 @@ std::string merge_arguments(const std::string& out, uint32_t shards) {
 }  // namespace
 
 std::string emit_kubernetes(const Sweep& sweep, const Emission& emission) {
+  // Names are quoted: Kubernetes' YAML reads a plain "on", "no" or "1e3" as something else than a text.
   static const std::string kManifest =
       R"(# The sweep "@TITLE@", @CASES@ cases, as an Indexed Job of Kubernetes with @SHARDS@ shards.
 # Written by pgram @VERSION@.
@@ -53,13 +54,15 @@ std::string emit_kubernetes(const Sweep& sweep, const Emission& emission) {
 #     kubectl patch job/@NAME@-merge -p '{"spec":{"suspend":false}}'
 #     kubectl wait --for=condition=complete --timeout=-1s job/@NAME@-merge
 #
-# The results are then @TITLEOUT@ in the volume @NAME@-results. Every shard writes a file of its own and goes on where it
-# was cut off: pods that are lost are started again, and this file applied again, after its jobs were deleted, repeats
-# nothing. Models and clusters that the sweep names by a path must be in the image.
+# The results are then in the volume @NAME@-results:
+# @TITLEOUT@
+# Every shard writes a file of its own and goes on where it was cut off: pods that are lost are started again, and this
+# file applied again, after its jobs were deleted, repeats nothing. Models and clusters that the sweep names by a path
+# must be in the image.
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: @NAME@-sweep
+  name: "@NAME@-sweep"
 data:
   sweep.yaml: @TEXT@---
 # Shards run on several nodes and all write here. A class of storage that one node mounts at a time (ReadWriteOnce) does
@@ -67,7 +70,7 @@ data:
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata:
-  name: @NAME@-results
+  name: "@NAME@-results"
 spec:
   accessModes: [ReadWriteMany]
   resources:
@@ -77,7 +80,7 @@ spec:
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: @NAME@
+  name: "@NAME@"
 spec:
   completionMode: Indexed
   completions: @SHARDS@
@@ -104,7 +107,7 @@ spec:
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: @NAME@-merge
+  name: "@NAME@-merge"
 spec:
   suspend: true
   template:
@@ -131,10 +134,10 @@ spec:
       volumes:
         - name: sweep
           configMap:
-            name: @NAME@-sweep
+            name: "@NAME@-sweep"
         - name: results
           persistentVolumeClaim:
-            claimName: @NAME@-results
+            claimName: "@NAME@-results"
 )";
   if (sweep.text.size() > 1'000'000)
     throw InputError(sweep.path, 0, "", "is too long for a ConfigMap of Kubernetes (1,000,000 bytes)");

@@ -8,8 +8,8 @@ std::string emit_ray(const Sweep& sweep, const Emission& emission) {
 # The sweep "@TITLE@", @CASES@ cases, as @SHARDS@ tasks of Ray.
 # Written by pgram @VERSION@. It needs only Ray (pip install ray) and, on all nodes, the program pgram.
 #
-#     python3 THIS-FILE                                          on this machine, or the cluster of RAY_ADDRESS
-#     ray job submit --working-dir . -- python3 THIS-FILE        on a cluster
+#     python3 THIS-FILE                                              on this machine, or the cluster of RAY_ADDRESS
+#     ray job submit -- sh -c 'cd FOLDER && python3 THIS-FILE'       on a cluster
 #
 # Run it in a folder in which the names below are right, on a file system that all nodes see. Every shard writes a file
 # of its own and goes on where it was cut off: after a failure run the same file again.

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cctype>
 
 #include "core/base/errors.h"
@@ -42,6 +43,9 @@ constexpr Input kInputs[] = {
     {"disturbance", false, nullptr, [](const Case& c) { return c.disturbance.name.c_str(); }},
 };
 constexpr size_t kCount = std::size(kInputs);
+
+/// What comes after the expression; the line break ends a remark in it.
+constexpr const char* kAfter = "\n)";
 
 /// What a first look at the expression finds: which inputs it reads, and whether it does more than compute.
 struct Look {
@@ -90,14 +94,26 @@ struct Filter::Impl {
   }
   Impl(const Impl&) = delete;
 
+  std::string shown() const {
+    constexpr size_t kShown = 120;
+    std::string shown = text.expression.substr(0, kShown);
+    std::replace(shown.begin(), shown.end(), '\n', ' ');
+    return "\"" + shown + (text.expression.size() > kShown ? "...\"" : "\"");
+  }
+
   [[noreturn]] void fail(const std::string& why) const {
-    throw InputError(file, text.line, "filters", "\"" + text.expression.substr(0, 120) + "\": " + why);
+    throw InputError(file, text.line, "filters", shown() + ": " + why);
   }
 
   [[noreturn]] void fail_as_sqlite_says() const {
     std::string why = sqlite3_errmsg(db);
     const std::string unknown = "no such column: ";
-    if (!why.starts_with(unknown)) fail("no expression that SQLite takes (" + why + ")");
+    if (!why.starts_with(unknown)) {
+      // An open quote goes on into what is added here.
+      if (const size_t end = why.find(kAfter); end != std::string::npos) why.resize(end);
+      std::replace(why.begin(), why.end(), '\n', ' ');
+      fail("no expression that SQLite takes (" + why + ")");
+    }
     const std::string name = why.substr(unknown.size());
     const std::string nearest = nearest_name(name, input_names());
     std::string known;
@@ -126,8 +142,7 @@ struct Filter::Impl {
     sqlite3_exec(db, ("CREATE TABLE inputs (" + columns + ")").c_str(), nullptr, nullptr, nullptr);
     Look look;
     sqlite3_set_authorizer(db, authorize, &look);
-    // The line break ends a comment that would swallow the rest.
-    sqlite3_stmt* over_table = prepare("SELECT (" + text.expression + "\n) FROM inputs");
+    sqlite3_stmt* over_table = prepare("SELECT (" + text.expression + kAfter + " FROM inputs");
     sqlite3_set_authorizer(db, nullptr, nullptr);
     if (!over_table) {
       if (!look.forbidden.empty()) fail("expected an expression, found " + look.forbidden);
@@ -144,7 +159,7 @@ struct Filter::Impl {
                 (kInputs[i].text ? "TEXT" : "INTEGER") + ") AS " + kInputs[i].name;
     }
     const std::string from = values.empty() ? "" : " FROM (SELECT " + values + ")";
-    const std::string sql = "SELECT (" + text.expression + "\n) IS TRUE" + from;
+    const std::string sql = "SELECT (" + text.expression + kAfter + " IS TRUE" + from;
     if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &statement, nullptr) != SQLITE_OK)
       fail_as_sqlite_says();
   }
@@ -186,8 +201,11 @@ bool Filter::keeps(const Case& c) {
   return kept;
 }
 
-const Sweep::Filter& Filter::text() const {
-  return impl_->text;
+int Filter::line() const {
+  return impl_->text.line;
+}
+std::string Filter::shown() const {
+  return impl_->shown();
 }
 
 }  // namespace pgram::sweep

@@ -21,7 +21,8 @@ class Filter {
   bool is_of_group() const;
   /// InputError where the expression cannot be computed for this case.
   bool keeps(const Case&);
-  const Sweep::Filter& text() const;
+  int line() const;
+  std::string shown() const;  ///< in quotes, for messages: not long, and on one line
 
  private:
   struct Impl;

@@ -56,10 +56,11 @@ struct Page {
   uint64_t first_block = 0, first_group = 0, first_case = 0;
 };
 
-/// In any case of a full page more groups than this, so that counting in pages costs little; a file of more pages than
-/// this has them made larger, so that memory does not grow with the number of cases.
+/// A page has at least so many groups; where there would be more pages than this, pages get larger, so that memory does
+/// not grow with the number of cases.
 constexpr uint64_t kGroupsOfPage = 512, kMostPages = 4096;
 constexpr size_t kPagesAtHand = 4;
+constexpr double kMostShown = 1e18;  ///< cases
 
 }  // namespace
 
@@ -139,8 +140,7 @@ struct Grid::Impl {
   }
 
   std::vector<Chosen> layouts_of(const Block& block) const {
-    std::vector<Chosen> chosen = sweep.all_layouts ? every_layout(block) : listed_layouts(block);
-    return chosen;
+    return sweep.all_layouts ? every_layout(block) : listed_layouts(block);
   }
 
   std::vector<Chosen> every_layout(const Block& block) const {
@@ -273,10 +273,12 @@ struct Grid::Impl {
 
   [[noreturn]] void refuse_number(uint64_t most, uint64_t blocks_counted) const {
     const bool is_all = blocks_counted == blocks();
-    const double about = static_cast<double>(cases) / blocks_counted * blocks();
-    throw InputError(sweep.path, 0, "",
-                     (is_all ? format_count(cases) : "about " + format_count(static_cast<uint64_t>(about))) +
-                         " cases; at most " + format_count(most) + " without --yes");
+    const double about =
+        static_cast<double>(cases) / static_cast<double>(blocks_counted) * static_cast<double>(blocks());
+    throw InputError(
+        sweep.path, 0, "",
+        (is_all ? format_count(cases) : "about " + format_count(static_cast<uint64_t>(std::min(about, kMostShown)))) +
+            " cases; at most " + format_count(most) + " without --yes");
   }
 
   [[noreturn]] void refuse_none() const {
@@ -284,9 +286,9 @@ struct Grid::Impl {
       for (const Asked& each : *filters) {
         if (each.asked == 0 || each.kept > 0) continue;
         const bool is_alone = each.asked == dropped;
-        throw InputError(sweep.path, each.filter.text().line, "filters",
-                         "\"" + each.filter.text().expression.substr(0, 120) + "\" drops all " +
-                             format_count(each.asked) + " cases" + (is_alone ? "" : " that other filters leave"));
+        throw InputError(sweep.path, each.filter.line(), "filters",
+                         each.filter.shown() + " drops all " + format_count(each.asked) + " cases" +
+                             (is_alone ? "" : " that other filters leave"));
       }
     }
     throw InputError(sweep.path, sweep.lines.layouts, "layouts",

@@ -262,7 +262,9 @@ void Results::read(const Query& query, const std::function<void(const Row&)>& vi
   std::string sql = "SELECT " + row_columns() + condition(*this, query.sweep, query.where) + " ORDER BY ";
   if (!query.by.empty()) {
     const FigureColumn& figure = find_figure(query.by, "--by");
-    sql += std::string("unfit <> '' OR error <> '', ") + figure.name + (figure.more_is_better ? " DESC, " : ", ");
+    sql += "unfit <> '' OR error <> '', ";
+    if (figure.zero_is_unknown) sql += std::string(figure.name) + " = 0, ";
+    sql += figure.name + std::string(figure.more_is_better ? " DESC, " : ", ");
   }
   sql += "sweep, number LIMIT ?2";
   Statement statement(database(), sql);

@@ -117,6 +117,12 @@ void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const C
   add_whole_run(result.timeline, summary, cluster, figures);
 }
 
+void require_verified(const PlannedCase& planned) {
+  PlannedCase::Verdict& verdict = *planned.verdict;
+  std::call_once(verdict.once, [&] { verdict.error = verify(*planned.plan); });
+  if (!verdict.error.empty()) throw RunError("the plan is not valid: " + verdict.error);
+}
+
 }  // namespace
 
 const Model& Inputs::model(const std::string& name) {
@@ -139,14 +145,12 @@ PlannedCase plan_case(const Case& inputs, Inputs& known) {
   try {
     const Model& model = known.model(inputs.model);
     try {
-      validate(model, inputs.layout, inputs.workload);
-    } catch (const InputError& error) {
+      planned.plan = std::make_shared<const Plan>(make_plan(model, inputs.layout, inputs.workload));
+      planned.verdict = std::make_shared<PlannedCase::Verdict>();
+    } catch (const InputError& error) {  // degrees, or a schedule that is for others
       planned.unfit = error.what();
       return planned;
     }
-    auto plan = std::make_shared<Plan>(make_plan(model, inputs.layout, inputs.workload));
-    planned.error = verify(*plan);
-    if (planned.error.empty()) planned.plan = std::move(plan);
   } catch (const std::exception& error) {
     planned.error = error.what();
   }
@@ -169,6 +173,7 @@ Outcome run_case(const Case& inputs, const PlannedCase& planned, Inputs& known) 
       outcome.unfit = "needs " + format_bytes(fullest.total) + " of " + format_bytes(available) + " a device, " +
                       format_bytes(fullest.total - available) + " too much: " + breakdown_text(fullest);
     } else {
+      require_verified(planned);
       simulate_case(inputs, planned.plan, cluster, outcome);
     }
   } catch (const std::exception& error) {

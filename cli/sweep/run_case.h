@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "cli/sweep/case.h"
@@ -26,10 +27,16 @@ class Inputs {
   std::map<std::string, Cluster> clusters_;
 };
 
-/// A Plan of a case, verified; or why there is none.
+/// A Plan of a case; or why there is none.
 struct PlannedCase {
   std::shared_ptr<const Plan> plan;
   std::string unfit, error;
+  /// Made by the first case that fits, thread-safe: what does not fit need not be proved.
+  struct Verdict {
+    std::once_flag once;
+    std::string error;
+  };
+  std::shared_ptr<Verdict> verdict;
 };
 PlannedCase plan_case(const Case&, Inputs&);
 /// `planned` is of this case or of another of its PlanGroup. Never throws for what the case itself is.

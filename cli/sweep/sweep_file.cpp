@@ -1,6 +1,7 @@
 #include "cli/sweep/sweep_file.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/sweep/lists.h"
 #include "core/base/errors.h"
@@ -53,6 +54,19 @@ std::vector<std::string> read_choices(YamlFields& fields, const std::string& key
                          (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
   }
   return values;
+}
+
+/// 1f1b, gpipe, or files of rows; whether rows suit a layout is found out case by case.
+void read_schedules(YamlFields& fields, Sweep& sweep) {
+  std::vector<int> lines;
+  sweep.schedules = read_texts(fields, "schedules", &lines);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const std::string& name = sweep.schedules[i];
+    std::error_code none;
+    if (name == "1f1b" || name == "gpipe" || std::filesystem::is_regular_file(name, none)) continue;
+    throw InputError(fields.file(), lines[i], "schedules",
+                     "expected 1f1b, gpipe or a file of rows, got \"" + name.substr(0, 60) + "\" (no such file)");
+  }
 }
 
 /// "dgx-h100:64", a path, or {name: dgx-h100, nodes: [8, 16], oversubscription: [1, 2]}.
@@ -163,7 +177,7 @@ Sweep parse_sweep(const std::string& text, const std::string& path) {
   sweep.models = read_texts(fields, "models", &sweep.lines.models);
   read_clusters(fields, sweep);
   read_layouts(fields, sweep);
-  if (fields.has("schedules")) sweep.schedules = read_texts(fields, "schedules");
+  if (fields.has("schedules")) read_schedules(fields, sweep);
   if (fields.has("p2p")) sweep.p2p = read_choices(fields, "p2p", {"channels", "paired"});
   sweep.global_batches = read_whole_numbers(fields, "global_batch", 1, kMostNumber);
   if (fields.has("micro_batch")) sweep.micro_batches = read_whole_numbers(fields, "micro_batch", 1, kMostNumber);

@@ -42,7 +42,10 @@ void write_rows(const Results& results, const Results::Query& query, const Sweep
         out << column.number(row.inputs);
     }
     out << ',' << quoted(row.outcome.unfit) << ',' << quoted(row.outcome.error);
-    for (const FigureColumn& column : figure_columns()) out << ',' << shortest(row.outcome.figures.*column.value);
+    for (const FigureColumn& column : figure_columns()) {
+      const Figures& figures = row.outcome.figures;
+      out << ',' << (column.is_known(figures) ? shortest(figures.*column.value) : "");
+    }
     out << '\n';
   });
 }
@@ -87,12 +90,16 @@ nlohmann::ordered_json to_json(const Row& row) {
   }
   json["unfit"] = row.outcome.unfit;
   json["error"] = row.outcome.error;
-  for (const FigureColumn& column : figure_columns()) json[column.name] = row.outcome.figures.*column.value;
+  for (const FigureColumn& column : figure_columns()) {
+    const Figures& figures = row.outcome.figures;
+    json[column.name] = column.is_known(figures) ? nlohmann::ordered_json(figures.*column.value) : nullptr;
+  }
   return json;
 }
 
 std::string format_figure(const FigureColumn& column, double value) {
   const std::string unit = column.unit;
+  if (column.zero_is_unknown && value == 0) return "-";
   if (unit == "s") return value < 1e4 ? format_time(to_picoseconds(value)) : format_count(std::llround(value)) + " s";
   if (unit == "bytes") return value < 0 ? "-" + format_bytes(std::llround(-value)) : format_bytes(std::llround(value));
   if (unit == "share" || unit.empty()) return format_percent(value);

@@ -68,7 +68,7 @@ std::string to_text(const Condition& condition, const Topic& topic) {
     return std::any_of(topic.conditions.begin(), topic.conditions.end(),
                        [&](const Condition& c) { return c.*member != topic.conditions.front().*member; });
   };
-  const std::string network = "network " + condition.network,
+  const std::string network = "by network " + condition.network,
                     disturbance = condition.disturbance == "none" ? "undisturbed" : condition.disturbance;
   if (!differs(&Condition::network)) return disturbance;
   return differs(&Condition::disturbance) ? network + ", " + disturbance : network;

@@ -133,25 +133,33 @@ std::vector<page::LinePanel> time_and_cost(const std::vector<Point>& points, con
   return {time, cost};
 }
 
+/// What a question does not share with all the others, to stand before a name.
+static std::string differing(const Question& question, const std::vector<Topic>& topics) {
+  const auto differs = [&](auto member) {
+    return std::any_of(topics.begin(), topics.end(),
+                       [&](const Topic& t) { return t.question.*member != topics.front().question.*member; });
+  };
+  std::string text;
+  if (differs(&Question::model)) text += question.model + ", ";
+  if (differs(&Question::global_batch)) text += "batch " + page::count_text(question.global_batch) + ", ";
+  if (differs(&Question::sequence)) text += page::count_text(question.sequence) + " tokens, ";
+  if (differs(&Question::precision)) text += std::string(name_of(question.precision)) + ", ";
+  if (differs(&Question::optimizer)) text += std::string(name_of(question.optimizer)) + ", ";
+  return text;
+}
+
 std::vector<page::LinePanel> all_questions(const std::vector<Topic>& topics, const std::string& devices) {
   page::LinePanel cost, use;
   cost.x = use.x = devices_quantity(devices);
   cost.y = {"$ per million tokens", page::dollars_text};
-  use.y = {"MFU of the best layout", page::share_text};
-  use.spacing = page::Spacing::linear;
-  const bool one_batch = std::all_of(topics.begin(), topics.end(), [&](const Topic& t) {
-    return t.question.global_batch == topics.front().question.global_batch &&
-           t.question.sequence == topics.front().question.sequence;
-  });
+  use.y = {"MFU of the best layout", page::share_text, page::Spacing::from_zero};
   size_t lines = 0;
   for (const Topic& topic : topics) {
     const Question& q = topic.question;
-    const std::string model =
-        q.model + (one_batch ? "" : " " + page::count_text(q.global_batch) + "x" + page::count_text(q.sequence));
     const std::vector<Point> points = best_points(topic.usual());
     for (const std::string& kind : kinds_of(points)) {
       if (lines == page::kLineColours) return {};
-      page::Line cost_line{model + ", " + kind, lines++, page::Line::Look::marked, {}}, use_line = cost_line;
+      page::Line cost_line{differing(q, topics) + kind, lines++, page::Line::Look::marked, {}}, use_line = cost_line;
       for (const Point& point : points) {
         if (point.kind != kind) continue;
         const Row& row = *point.fastest;
@@ -173,10 +181,9 @@ std::vector<page::LinePanel> all_questions(const std::vector<Topic>& topics, con
 
 page::Table points_table(const std::vector<Point>& points, const std::string& devices) {
   page::Table table;
-  table.columns = {
-      {"cluster"},          {devices},    {"best layout", true},    {"step time"}, {"tokens/s"},  {"MFU"},
-      {"memory"},           {"headroom"}, {"$ per million tokens"}, {"$ a step"},  {"J a token"}, {"goodput"},
-      {"checkpoint every"}, {"fits"}};
+  table.columns = {{"cluster"},   {devices},   {"best layout", true}, {"step time"},  {"tokens/s"},
+                   {"MFU"},       {"memory"},  {"headroom"},          {"$/M tokens"}, {"$ a step"},
+                   {"J a token"}, {"goodput"}, {"checkpoint every"},  {"fits"}};
   for (const Point& point : points) {
     const Figures& f = figures(*point.fastest);
     const double joules =
@@ -258,7 +265,7 @@ std::vector<page::PointPanel> front_panels(const Front& front) {
   page::PointPanel cost, memory;
   cost.x = memory.x = {"step time", page::time_text};
   cost.y = {"$ per million tokens", page::dollars_text};
-  memory.y = {"memory headroom of the fullest rank", page::bytes_text};
+  memory.y = {"memory headroom of the fullest rank", page::bytes_text, page::Spacing::from_zero, 0x1p30};
   for (const Row* row : front.dominated) {
     const Figures& f = figures(*row);
     if (has_cost(*row)) cost.faint.push_back({f.step_seconds, cost_of(*row)});
@@ -281,8 +288,8 @@ std::vector<page::PointPanel> front_panels(const Front& front) {
 
 page::Table front_table(const Front& front, const std::string& devices) {
   page::Table table;
-  table.columns = {{"number"},   {"cluster"}, {devices}, {"layout", true}, {"step time"}, {"$ per million tokens"},
-                   {"headroom"}, {"memory"},  {"MFU"},   {"equal cases"}};
+  table.columns = {{"no."},        {"cluster"},  {devices},  {"layout", true}, {"step time"},
+                   {"$/M tokens"}, {"headroom"}, {"memory"}, {"MFU"},          {"equal cases"}};
   for (size_t i = 0; i < front.members.size(); ++i) {
     const Row& row = *front.members[i];
     const Figures& f = figures(row);
@@ -302,7 +309,7 @@ page::Table front_table(const Front& front, const std::string& devices) {
 
 page::Table front_commands(const Front& front) {
   page::Table table;
-  table.columns = {{"number"}, {"command", true}};
+  table.columns = {{"no."}, {"command", true}};
   for (size_t i = 0; i < front.members.size(); ++i)
     table.rows.push_back({count_cell(static_cast<double>(i + 1)), {simulate_command(*front.members[i])}});
   return table;
@@ -311,7 +318,8 @@ page::Table front_commands(const Front& front) {
 page::Strips effect_strips(const std::vector<Effect>& effects, const Topic& topic, const std::string& devices) {
   const auto signed_share = [](double share) { return (share > 0 ? "+" : "") + page::share_text(share); };
   page::Strips strips;
-  strips.x = {"longer step than under " + to_text(topic.conditions.front(), topic) + ", same layout", signed_share};
+  strips.x = {"longer step than " + to_text(topic.conditions.front(), topic) + ", same layout", signed_share,
+              page::Spacing::from_zero};
   for (const Effect& effect : effects) {
     page::Strips::Strip strip;
     strip.name = to_text(effect.condition, topic);

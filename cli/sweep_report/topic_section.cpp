@@ -8,7 +8,7 @@
 namespace pgram::sweep_report {
 namespace {
 
-constexpr size_t kMostDots = 3000, kMostFrontRows = 60, kMostTopics = 100;
+constexpr size_t kMostDots = 3000, kMostFrontRows = 100, kOpenFrontRows = 25, kMostTopics = 100;
 
 std::string number(size_t count) {
   return page::count_text(static_cast<double>(count));
@@ -52,10 +52,10 @@ std::string front_part(const Topic& topic, const std::string& devices) {
   const std::string chart = page::point_chart("Pareto front", panels, kMostDots, &drawn);
   const size_t all = front.dominated.size();
   std::string out =
-      page::heading(3, panels.size() > 1 ? "Step time, memory headroom and cost: the cases that no other beats"
-                                         : "Step time and memory headroom: the cases that no other beats");
-  std::string text = number(front.members.size()) + " of " + number(all + front.members.size()) +
-                     " cases are beaten by none in everything (numbered, as in the table)";
+      page::heading(3, panels.size() > 1 ? "Pareto front of step time, memory headroom and cost"
+                                         : "Pareto front of step time and memory headroom");
+  std::string text = "No other case beats these " + number(front.members.size()) + " of " +
+                     number(all + front.members.size()) + " in everything; they are numbered as in the table";
   if (all) text += "; the others are dots";
   for (const size_t count : drawn) {
     if (count < all) {
@@ -65,7 +65,7 @@ std::string front_part(const Topic& topic, const std::string& devices) {
     }
   }
   out += page::paragraph(text + ".", "soft") + chart;
-  out += page::folded_table("The front", front_table(front, devices), kMostFrontRows);
+  out += page::folded_table("The front", front_table(front, devices), kMostFrontRows, kOpenFrontRows);
   return out + page::folded_table("Commands that show these cases", front_commands(front), kMostFrontRows);
 }
 
@@ -117,28 +117,29 @@ std::string topic_section(const Topic& topic, const std::string& devices) {
   const std::vector<const Row*> usual = topic.usual();
   const std::vector<Point> points = best_points(usual);
   std::string out = page::heading(2, to_text(topic.question));
-  if (topic.conditions.size() > 1)
+  if (topic.conditions.size() > 1) {
+    const Condition& usual_condition = topic.conditions.front();
+    const bool undisturbed = usual_condition.disturbance == "none";
     out += page::paragraph(
-        "Undisturbed, by the network " + topic.conditions.front().network + ", unless it says otherwise.", "soft");
+        "Shown are cases " + (undisturbed ? "without disturbance" : "under " + usual_condition.disturbance) +
+            ", simulated by the network level " + usual_condition.network + ", unless it says otherwise.",
+        "soft");
+  }
   return out + answers(best_of(usual), devices) + time_and_cost_part(points, devices) + time_part(points, devices) +
          front_part(topic, devices) + effects_part(topic, devices);
 }
 
 std::string overview(const std::vector<Topic>& topics, const std::string& devices) {
-  std::string out = page::heading(2, "All " + number(topics.size()) + " questions");
+  std::string out = page::heading(2, number(topics.size()) + " questions side by side");
   page::Table table;
-  table.columns = {{"model"},
-                   {"global batch"},
-                   {"tokens"},
-                   {"fits"},
-                   {"fastest step"},
-                   {"on", true},
-                   {"cheapest, $ per million tokens"},
-                   {"on", true}};
+  table.columns = {{"model"},        {"global batch"}, {"tokens"},           {"fits"},
+                   {"fastest step"}, {"on", true},     {"least $/M tokens"}, {"on", true}};
   for (const Topic& topic : topics) {
     const std::vector<const Row*> usual = topic.usual();
     const Best best = best_of(usual);
-    const auto on = [](const Row* row) { return row ? row->inputs.cluster + ", " + layout_text(*row) : std::string(); };
+    const auto on = [](const Row* row) {
+      return row ? row->inputs.cluster + ", " + to_text(row->inputs.layout) : std::string();
+    };
     const auto count = [](uint32_t n) { return page::Cell(page::count_text(n), n); };
     const double step = best.step_time->outcome.figures.step_seconds;
     table.rows.push_back({{topic.question.model},

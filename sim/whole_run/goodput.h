@@ -25,11 +25,14 @@ double goodput(const TrainingRun&, uint64_t every, std::span<const double> gaps)
 
 /// The interval of whole steps with the highest goodput over the same gaps.
 Goodput best_goodput(const TrainingRun&, std::span<const double> gaps);
-/// Over 1,024 gaps.
+/// Over 1,024 gaps, in some 20 us. Of the share sqrt(2 C / M) that checkpoints and lost work take (C: a checkpoint, M:
+/// time between failures) the standard error of the goodput is 2 % at most, and the interval is right to 4 % or, where
+/// it has few steps, to one or two of them.
 Goodput best_goodput(const TrainingRun&);
 
 /// The highest of a function over 1 to `most` steps that rises and then falls, up to noise: golden-section search on
-/// the logarithm.
+/// the logarithm down to a bracket of 8 steps, which are all tried, or of a factor of 2.7, in which a parabola through
+/// seven intervals evens the noise out.
 uint64_t best_interval(uint64_t most, const std::function<double(uint64_t)>& goodput);
 
 }  // namespace pgram

@@ -32,6 +32,11 @@ std::optional<TrainingRun> training_run(Seconds step, Bytes checkpoint, uint32_t
 
 namespace {
 
+/// Casts what no number of steps of a real run exceeds.
+uint64_t whole_number(double value) {
+  return static_cast<uint64_t>(std::min(value, 0x1p62));
+}
+
 /// Time since the last restart, spent on steps and a checkpoint after every `every` of them.
 struct Stretch {
   double checkpoints = 0;  ///< whole ones
@@ -53,7 +58,7 @@ RunRecord simulate_run(const TrainingRun& run, uint64_t every, Seconds wall, std
   RunRecord record;
   const Seconds work = static_cast<double>(every) * run.step;
   const auto keep = [&](const Stretch& stretch) {
-    record.steps += static_cast<uint64_t>(stretch.checkpoints) * every;
+    record.steps += whole_number(stretch.checkpoints) * every;
     record.useful += stretch.checkpoints * work;
     record.checkpoints += stretch.checkpoints * run.checkpoint;
   };
@@ -80,7 +85,7 @@ RunRecord simulate_run(const TrainingRun& run, uint64_t every, Seconds wall, std
   const Stretch stretch = stretch_of(run, every, wall - at_work);
   keep(stretch);
   const Seconds since = std::min(stretch.rest, work);
-  record.steps += static_cast<uint64_t>(since / run.step);
+  record.steps += whole_number(since / run.step);
   record.useful += since;
   record.checkpoints += stretch.rest - since;
   return record;

@@ -43,7 +43,7 @@ void expect_texts_inside(const pugi::xml_document& document) {
 }
 
 LinePanel panel(std::vector<std::string> names) {
-  LinePanel panel{{"GPUs", count_text}, {"step time", time_text}, {}, Spacing::automatic, true};
+  LinePanel panel{{"GPUs", count_text}, {"step time", time_text}, {}, true};
   for (size_t i = 0; i < names.size(); ++i) {
     Line line{names[i], i, Line::Look::marked, {}};
     for (int p = 0; p < 5; ++p) line.points.push_back({double(64 << p), 40.0 / (1 << p) + 0.01 * double(i), "p<q"});
@@ -138,6 +138,24 @@ TEST(StripChart, AMarkForEveryPoint) {
 TEST(Spread, KeepsOrderGapAndPlace) {
   EXPECT_EQ(spread({10, 10, 50}, 12, 0, 100), (std::vector<double>{10, 22, 50}));
   EXPECT_EQ(spread({99, 10, 99}, 12, 0, 100), (std::vector<double>{88, 10, 100}));
+}
+
+TEST(Ticks, WithoutDecimalsThatSayNothing) {
+  const auto texts = [](std::function<std::string(double)> text, std::vector<double> ticks) {
+    std::string out;
+    for (const std::string& each : tick_texts({"", text}, {0, 1, false, ticks})) out += each + "|";
+    return out;
+  };
+  EXPECT_EQ(texts(time_text, {3, 5, 10, 0.5}), "3 s|5 s|10 s|500 ms|");
+  EXPECT_EQ(texts(time_text, {3, 4.5, 6}), "3.0 s|4.5 s|6.0 s|");
+  EXPECT_EQ(texts(dollars_text, {0.35, 0.4}), "$0.35|$0.40|");
+  EXPECT_EQ(texts(share_text, {0.1, 0.2}), "10 %|20 %|");
+  EXPECT_EQ(texts(count_text, {100, 1000}), "100|1,000|");
+}
+
+TEST(Ticks, AreRoundInTheUnit) {
+  const Axis axis = axis_of({"", bytes_text, Spacing::from_zero, 0x1p30}, std::vector{10 * 0x1p30, 55 * 0x1p30}, 6);
+  EXPECT_EQ(axis.ticks, (std::vector<double>{0, 10 * 0x1p30, 20 * 0x1p30, 30 * 0x1p30, 40 * 0x1p30, 50 * 0x1p30}));
 }
 
 TEST(Html, TablesSayWhatIsLeftOut) {

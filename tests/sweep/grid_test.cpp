@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -322,6 +323,8 @@ TEST(Grid, RefusesFiltersThatAreNoExpressions) {
       {"tp), (pp", "s.yaml:9: filters: \"tp), (pp\": expected one expression"},
       {"tp) from inputs; drop table inputs; select (1",
        "s.yaml:9: filters: \"tp) from inputs; drop table inputs; select (1\": "},
+      {"tp = 'two", "s.yaml:9: filters: \"tp = 'two\": no expression that SQLite takes (unrecognized token: \"'two)"},
+      {"tp\n> 8", "s.yaml:9: filters: \"tp > 8\" drops all 1 cases"},
       {"tp = ?1", "s.yaml:9: filters: \"tp = ?1\": expected one expression"},
       {"tp = nosuch(pp)", "s.yaml:9: filters: \"tp = nosuch(pp)\": no expression that SQLite takes (no such function"},
       {"random() % 2", "s.yaml:9: filters: \"random() % 2\": expected an expression, found the function random"},
@@ -435,10 +438,43 @@ TEST(Grid, AnyOrderAndAnyThreadSeeTheSameGroups) {
   EXPECT_EQ(found[0].size() + found[1].size(), cases.size());
 }
 
-TEST(Grid, TheTinySweepIsTiny) {
-  const Grid grid(read_sweep(PGRAM_SOURCE_DIR "/models/sweeps/tiny.yaml"));
-  EXPECT_GE(grid.cases(), 20u);
-  EXPECT_LE(grid.cases(), 100u);
+TEST(Grid, TheLibrarysSweeps) {
+  // tiny-llama has 8 heads, 4 key-value heads (so tp is 1, 2 or 4) and 4 layers (pp 1, 2 or 4): of 8 devices there are
+  // 3 x 3 shapes but tp1.pp1 to tp4.pp2 only where dp is whole, that is (1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (2, 4),
+  // (4, 1), (4, 2). The five with tp > 1 come with and without sp: 13, x 2 micro-batches, x 2 disturbances.
+  EXPECT_EQ(Grid(read_sweep(PGRAM_SOURCE_DIR "/models/sweeps/tiny.yaml")).cases(), 52u);
+  // 3 layouts on 4 clusters.
+  EXPECT_EQ(Grid(read_sweep(PGRAM_SOURCE_DIR "/models/sweeps/llama-70b-h100-small.yaml")).cases(), 12u);
+  const Grid real(read_sweep(PGRAM_SOURCE_DIR "/models/sweeps/llama-70b-h100.yaml"));
+  EXPECT_EQ(real.cases(), 4 * real.groups()) << "two kinds of node and two disturbances share each Plan";
+  EXPECT_GT(real.cases(), 100u);
+}
+
+TEST(Filter, TakesOrRefusesWhateverIsCutOrFlipped) {
+  const std::string whole = "(tp <= 8 and micro_batches between pp and 64) or model like 'llama%' -- a remark";
+  Case c;
+  c.devices_per_node = 8;
+  const auto said = [&](const std::string& expression) -> std::string {
+    try {
+      return Filter("s.yaml", {expression, 9}).keeps(c) ? "kept" : "dropped";
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(said(whole), "dropped");  // a case of nothing has no micro-batch
+  std::mt19937 random(8);
+  int refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    std::string text = whole;
+    if (i % 4 == 0) text.resize(random() % text.size());
+    for (int flips = i % 4; flips > 0; --flips) text[random() % text.size()] = static_cast<char>(32 + random() % 95);
+    const std::string outcome = said(text);
+    const bool is_refused = outcome.starts_with("s.yaml:9: filters: ");
+    EXPECT_TRUE(is_refused || outcome == "kept" || outcome == "dropped") << outcome;
+    EXPECT_EQ(outcome.find('\n'), std::string::npos) << outcome;
+    refused += is_refused;
+  }
+  EXPECT_GT(refused, 500);
 }
 
 }  // namespace

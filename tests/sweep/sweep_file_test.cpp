@@ -163,6 +163,8 @@ TEST(SweepFile, RefusesInOneLine) {
        "s.yaml:4: clusters.oversubscription: expected a number from 1 to 64, got \"0.5\""},
       {"layouts: [tp2, all]", "s.yaml:5: layouts: \"all\" takes in every other layout and stands alone"},
       {"layouts: tp0", "s.yaml:5: layouts: layout 'tp0': 'tp0': the degree must be at least 1"},
+      {"schedules: [gpipe, 1f1c]",
+       "s.yaml:8: schedules: expected 1f1b, gpipe or a file of rows, got \"1f1c\" (no such file)"},
       {"p2p: pairs", "s.yaml:8: p2p: expected channels, paired, got \"pairs\"; did you mean \"paired\"?"},
       {"network: flows", "s.yaml:8: network: expected analytic, flow, step, got \"flows\"; did you mean \"flow\"?"},
       {"precision: fp8", "s.yaml:8: precision: "},

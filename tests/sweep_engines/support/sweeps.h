@@ -6,20 +6,10 @@
 
 namespace pgram::engines {
 
-/// 52 cases, a fifth of a second.
-inline std::string small_sweep() {
-  return "pgram_sweep: 1\n"
-         "name: Small_sweep.1\n"
-         "models: tiny-llama\n"
-         "clusters: dgx-h100:1\n"
-         "layouts: all\n"
-         "global_batch: 16\n"
-         "micro_batch: [1, 2]\n"
-         "sequence: 64\n"
-         "disturbances:\n"
-         "  - none\n"
-         "  - {name: slow-gpu, slow: \"0:1.3\"}\n";
-}
+/// 52 cases.
+std::string small_sweep();
+/// 832 cases, about a second of one core.
+std::string longer_sweep();
 
 /// All rows of a finished sweep as CSV; the reason in place of it where it is not finished or cannot be read.
 std::string rows_of(const Folder&, const std::string& sweep_file, const std::string& results);
