@@ -5,18 +5,13 @@
 #include <map>
 
 namespace pgram::sweep_report {
-namespace {
-
-/// One word for a POSIX shell.
-std::string quoted(const std::string& word) {
+std::string shell_word(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@,+=%";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
 }
-
-}  // namespace
 
 std::string layout_text(const Row& row) {
   return to_text(row.inputs.layout) + ", " + row.inputs.layout.schedule + ", micro-batch " +
@@ -27,7 +22,7 @@ std::string simulate_command(const Row& row) {
   const sweep::Case& c = row.inputs;
   std::string command = "pgram simulate";
   const auto flag = [&](const char* name, const std::string& value) {
-    command += std::string(" --") + name + " " + quoted(value);
+    command += std::string(" --") + name + " " + shell_word(value);
   };
   flag("model", c.model);
   flag("cluster", c.cluster);

@@ -119,6 +119,18 @@ TEST(SweepPage, SaysWhatIsUnknown) {
   EXPECT_FALSE(holds(page, "$0"));
 }
 
+TEST(SweepPage, SaysWhosePriceIsUnknown) {
+  std::vector<Row> rows = made_rows(4, 60, {"m"}, {"dgx-h100", "mine", "ours"});
+  for (Row& row : rows) {
+    if (row.inputs.cluster.starts_with("dgx")) continue;
+    row.outcome.figures.dollars = row.outcome.figures.dollars_per_million_tokens = 0;
+  }
+  const std::string page = sweep_page(inputs_of(rows));
+  const bool mine_first = page.find("mine") < page.find("ours");
+  EXPECT_TRUE(holds(page, mine_first ? "No price is known for mine, ours." : "No price is known for ours, mine."));
+  EXPECT_TRUE(holds(page, "Step time and cost against GPUs"));
+}
+
 TEST(SweepPage, ManyQuestionsKindsAndCountsStaySmall) {
   std::vector<std::string> models, kinds;
   for (int i = 0; i < 30; ++i)
