@@ -47,6 +47,7 @@ Launch launch_of(const std::function<const char*(const char* name)>& environment
     if (const char* local = *names.local_size ? environment(names.local_size) : nullptr)
       launch.local_size = number(names.local_size, local, 1, launch.size);
     launch.launcher = names.launcher;
+    launch.can_meet = launch.launcher != "srun" || environment("PMIX_RANK");
     return launch;
   }
   return {};

@@ -114,6 +114,11 @@ std::string this_host() {
 
 Ranks::Ranks(const Launch& launch) : launch_(launch) {
   const std::string started = "started " + std::to_string(launch.size) + " processes, but ";
+  if (!launch.can_meet) {
+    throw InputError(launch.launcher, started +
+                                          "gave them no PMIx to meet by; use srun --mpi=pmix where this Slurm has "
+                                          "it, or mpirun");
+  }
   const LoadedMpi mpi = load_mpi();
   if (!mpi) throw InputError(launch.launcher, started + mpi.reason);
   if (!mpi.api->start(rank_, size_))

@@ -33,8 +33,11 @@ class Distribution {
         threads_(threads_or_all(options.threads)),
         size_(options.shard.size(grid.groups())),
         list_(results, sweep.name, options.shard, size_),
-        writer_(results, sweep.name, file_, [this] { list_.stay_alive(); }),
-        before_(list_.handed_out()) {}
+        before_(list_.handed_out()),
+        writer_(results, sweep.name, file_, [this] {
+          list_.stay_alive();
+          if (!options_.stop.stop_requested()) claim_ahead();
+        }) {}
 
   RunReport run() {
     const GroupWork work{
@@ -67,19 +70,36 @@ class Distribution {
   }
 
   std::optional<uint64_t> next() {
+    if (const auto group = next_waiting()) return group;
+    const std::lock_guard file(file_);
+    if (const auto group = next_waiting()) return group;  // another thread has claimed meanwhile
+    claim();
+    return next_waiting();
+  }
+
+  std::optional<uint64_t> next_waiting() {
     const std::lock_guard lock(mutex_);
-    if (waiting_.empty()) claim();
     if (waiting_.empty()) return std::nullopt;
     const uint64_t group = waiting_.front();
     waiting_.pop_front();
     return group;
   }
 
+  double groups_per_second() const { return static_cast<double>(groups_done_) / std::max(seconds_since(begin_), 1e-3); }
+
+  /// With the rows, so that threads seldom wait for a claim of their own to reach the disk.
+  void claim_ahead() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (static_cast<double>(waiting_.size()) >= 0.4 * groups_per_second()) return;
+    }
+    claim();
+  }
+
+  /// Holds the file.
   void claim() {
     // About half a second of work: few transactions, and no process has much to finish alone at the end.
-    const double rate = static_cast<double>(groups_done_) / std::max(seconds_since(begin_), 1e-3);
-    const auto most = static_cast<uint64_t>(std::clamp(rate / 2, static_cast<double>(threads_), 65536.0));
-    const std::lock_guard file(file_);
+    const auto most = static_cast<uint64_t>(std::clamp(groups_per_second() / 2, double(threads_), 65536.0));
     const auto claimed = list_.claim(most);
     if (!claimed) return;
     auto range = std::make_shared<Range>();
@@ -92,11 +112,13 @@ class Distribution {
         .bind(1, static_cast<int64_t>(grid_.group(options_.shard.group(claimed->first)).first))
         .bind(2, static_cast<int64_t>(last.first + last.cases.size()));
     while (rows.step()) range->have_rows.push_back(static_cast<uint64_t>(rows.integer(0)));
+    const uint64_t handed_out = list_.handed_out();
+    const std::lock_guard lock(mutex_);
     for (uint64_t i = claimed->first; i < claimed->past; ++i) {
       waiting_.push_back(options_.shard.group(i));
       range_of_[options_.shard.group(i)] = range;
     }
-    handed_out_ = list_.handed_out();
+    handed_out_ = handed_out;
   }
 
   bool wanted(uint64_t group, uint64_t number) {
@@ -138,15 +160,15 @@ class Distribution {
   const RunOptions& options_;
   unsigned threads_;
   uint64_t size_;
-  std::mutex file_;  ///< the results file; taken after `mutex_`
+  std::mutex file_;  ///< the results file; never taken by who holds `mutex_`
   WorkList list_;
-  RowWriter writer_;
   std::mutex mutex_;
   std::deque<uint64_t> waiting_;                         ///< claimed groups that nobody has begun
   std::map<uint64_t, std::shared_ptr<Range>> range_of_;  ///< of claimed groups that are not finished
-  uint64_t before_, handed_out_ = 0, groups_done_ = 0;
-  std::atomic<uint64_t> cases_ = 0;
+  uint64_t before_, handed_out_ = 0;
+  std::atomic<uint64_t> groups_done_ = 0, cases_ = 0;
   Clock::time_point begin_ = Clock::now();
+  RowWriter writer_;  ///< ends first: its thread uses the others
 };
 
 }  // namespace

@@ -5,10 +5,8 @@
 #include <map>
 
 namespace pgram::sweep_report {
-namespace {
 
-/// One word for a POSIX shell.
-std::string quoted(const std::string& word) {
+std::string shell_word(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@,+=%";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
   std::string out = "'";
@@ -16,7 +14,10 @@ std::string quoted(const std::string& word) {
   return out + "'";
 }
 
-}  // namespace
+std::string short_text(const Row& row) {
+  return to_text(row.inputs.layout) + " " + row.inputs.layout.schedule + " mb" +
+         std::to_string(row.inputs.workload.micro_batch);
+}
 
 std::string layout_text(const Row& row) {
   return to_text(row.inputs.layout) + ", " + row.inputs.layout.schedule + ", micro-batch " +
@@ -27,7 +28,7 @@ std::string simulate_command(const Row& row) {
   const sweep::Case& c = row.inputs;
   std::string command = "pgram simulate";
   const auto flag = [&](const char* name, const std::string& value) {
-    command += std::string(" --") + name + " " + quoted(value);
+    command += std::string(" --") + name + " " + shell_word(value);
   };
   flag("model", c.model);
   flag("cluster", c.cluster);

@@ -7,9 +7,13 @@
 
 namespace pgram::sweep_report {
 
+std::string short_text(const Row&);   ///< "tp8.pp4.dp16.sp 1f1b mb1"
 std::string layout_text(const Row&);  ///< "tp8.pp4.dp16.sp, 1f1b, micro-batch 1"
 /// Shows the same case again: "pgram simulate --model ...", quoted for a shell.
 std::string simulate_command(const Row&);
+
+/// One word for a POSIX shell.
+std::string shell_word(const std::string&);
 
 bool has_cost(const Row&);   ///< of a cluster whose price is known
 double cost_of(const Row&);  ///< $ per million tokens; infinite where it is not known

@@ -4,6 +4,7 @@
 
 #include "cli/page/html.h"
 #include "cli/page/text.h"
+#include "cli/sweep_report/choice.h"
 #include "cli/sweep_report/topic_section.h"
 #include "core/base/errors.h"
 
@@ -56,16 +57,16 @@ std::string header(const PageInputs& in) {
 }
 
 std::string how_to_do_it_again(const PageInputs& in) {
-  const std::string file = in.results_file;
+  const std::string name = in.sweep.name, file = shell_word(in.results_file);
+  const std::string sweep = "pgram sweep " + shell_word(name + ".yaml") + " --out " + file;
+  std::string report = "pgram report " + file + " --sweep " + shell_word(name);
+  if (!in.where.empty()) report += " --where " + shell_word(in.where);
   std::string out = page::heading(2, "How to do it again");
-  out += page::code_block("pgram sweep " + in.sweep.name + ".yaml --out " + file + "\npgram report " + file +
-                          " --sweep '" + in.sweep.name + "'" + (in.where.empty() ? "" : " --where '" + in.where + "'") +
-                          " --out " + in.sweep.name + ".html\n");
-  std::string text = in.sweep.text;
-  const bool is_long = text.size() > kMostText;
-  if (is_long) text.resize(kMostText);
-  return out + page::folded("The sweep's file, " + in.sweep.name + ".yaml", page::code_block(text), !is_long) +
-         (is_long ? page::paragraph("The file goes on; the results file holds all of it.", "soft") : "");
+  out += page::code_block(sweep + "\n" + report + " --out " + shell_word(name + ".html") + "\n");
+  const bool is_long = in.sweep.text.size() > kMostText;
+  out += page::folded("The sweep's file, here " + name + ".yaml", page::code_block(in.sweep.text.substr(0, kMostText)),
+                      !is_long);
+  return out + (is_long ? page::paragraph("The file goes on; the results file holds all of it.", "soft") : "");
 }
 
 }  // namespace

@@ -22,6 +22,15 @@ std::string left_out_text(size_t left_out, const char* what) {
   return left_out ? page::paragraph(number(left_out) + " more " + what + " are in the table only.", "soft") : "";
 }
 
+std::string kinds_without_cost(const std::vector<Point>& points) {
+  std::string kinds;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const bool is_new = i == 0 || points[i - 1].kind != points[i].kind;
+    if (is_new && !has_cost(*points[i].fastest)) kinds += (kinds.empty() ? "" : ", ") + points[i].kind;
+  }
+  return kinds;
+}
+
 std::string time_and_cost_part(const std::vector<Point>& points, const std::string& devices) {
   size_t left_out = 0;
   const std::vector<page::LinePanel> panels = time_and_cost(points, devices, &left_out);
@@ -29,6 +38,8 @@ std::string time_and_cost_part(const std::vector<Point>& points, const std::stri
       page::heading(3, panels.size() > 1 ? "Step time and cost against " + devices : "Step time against " + devices);
   if (panels.size() == 1) out += page::paragraph("The cost is unknown: no price is known for these clusters.", "soft");
   out += page::line_chart("step time and cost of the best layout against " + devices, panels);
+  const std::string without = kinds_without_cost(points);
+  if (panels.size() > 1 && !without.empty()) out += page::paragraph("No price is known for " + without + ".", "soft");
   return out + left_out_text(left_out, "kinds of cluster") +
          page::folded_table("Best layouts", points_table(points, devices));
 }
@@ -39,7 +50,7 @@ std::string time_part(const std::vector<Point>& points, const std::string& devic
   std::string out = page::heading(3, "Where the time of a step goes");
   out += page::paragraph(
       "Shares of the best layouts' steps, mean over all ranks: work, communication that work waits "
-      "for, and waiting (hatched).",
+      "for, and waiting (hatched). mb: sequences in a micro-batch.",
       "soft");
   out += page::stacked_bars("shares of the step time", bars);
   return out + left_out_text(left_out, "bars") + page::folded_table("Shares", shares_table(points, devices));
@@ -51,9 +62,8 @@ std::string front_part(const Topic& topic, const std::string& devices) {
   std::vector<size_t> drawn;
   const std::string chart = page::point_chart("Pareto front", panels, kMostDots, &drawn);
   const size_t all = front.dominated.size();
-  std::string out =
-      page::heading(3, panels.size() > 1 ? "Pareto front of step time, memory headroom and cost"
-                                         : "Pareto front of step time and memory headroom");
+  std::string out = page::heading(3, panels.size() > 1 ? "Pareto front of step time, memory headroom and cost"
+                                                       : "Pareto front of step time and memory headroom");
   std::string text = "No other case beats these " + number(front.members.size()) + " of " +
                      number(all + front.members.size()) + " in everything; they are numbered as in the table";
   if (all) text += "; the others are dots";
@@ -64,7 +74,7 @@ std::string front_part(const Topic& topic, const std::string& devices) {
       break;
     }
   }
-  out += page::paragraph(text + ".", "soft") + chart;
+  out += page::paragraph(text + ". pgram sweep --csv lists all.", "soft") + chart;
   out += page::folded_table("The front", front_table(front, devices), kMostFrontRows, kOpenFrontRows);
   return out + page::folded_table("Commands that show these cases", front_commands(front), kMostFrontRows);
 }

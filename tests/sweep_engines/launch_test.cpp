@@ -40,10 +40,13 @@ TEST(Launch, MpichAndSrun) {
   EXPECT_EQ(mpich.size, 4u);
   EXPECT_EQ(mpich.rank, 3u);
   EXPECT_EQ(mpich.local_size, 1u);
+  EXPECT_TRUE(mpich.can_meet);
   const Launch step = launch({{"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "1"}});
   EXPECT_EQ(step.size, 2u);
   EXPECT_EQ(step.rank, 1u);
   EXPECT_EQ(step.launcher, "srun");
+  EXPECT_FALSE(step.can_meet);
+  EXPECT_TRUE(launch({{"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "1"}, {"PMIX_RANK", "1"}}).can_meet);
 }
 
 /// The script of a batch job with four tasks is one process; its mpirun counts for itself.

@@ -119,6 +119,18 @@ TEST(SweepPage, SaysWhatIsUnknown) {
   EXPECT_FALSE(holds(page, "$0"));
 }
 
+TEST(SweepPage, SaysWhosePriceIsUnknown) {
+  std::vector<Row> rows = made_rows(4, 60, {"m"}, {"dgx-h100", "mine", "ours"});
+  for (Row& row : rows) {
+    if (row.inputs.cluster.starts_with("dgx")) continue;
+    row.outcome.figures.dollars = row.outcome.figures.dollars_per_million_tokens = 0;
+  }
+  const std::string page = sweep_page(inputs_of(rows));
+  const bool mine_first = page.find("mine") < page.find("ours");
+  EXPECT_TRUE(holds(page, mine_first ? "No price is known for mine, ours." : "No price is known for ours, mine."));
+  EXPECT_TRUE(holds(page, "Step time and cost against GPUs"));
+}
+
 TEST(SweepPage, ManyQuestionsKindsAndCountsStaySmall) {
   std::vector<std::string> models, kinds;
   for (int i = 0; i < 30; ++i)
@@ -148,6 +160,23 @@ TEST(Pictures, SharesOfABarAddUpToOne) {
     double sum = 0;
     for (const double part : bar.parts) sum += part;
     EXPECT_NEAR(sum, 1, 1e-12);
+  }
+}
+
+TEST(Pictures, NeverTooManyBars) {
+  std::vector<std::string> kinds;
+  for (int i = 0; i < 50; ++i) kinds.push_back("kind-" + std::to_string(i));
+  for (const size_t most : {1u, 7u, 12u, 50u}) {
+    const std::vector<Row> rows = made_rows(4, 5000, {"m"}, {kinds.begin(), kinds.begin() + most});
+    std::vector<const Row*> all;
+    for (const Row& row : rows) all.push_back(&row);
+    const std::vector<Point> points = best_points(all);
+    size_t left_out = 0;
+    const size_t bars = where_time_goes(points, "GPUs", &left_out).bars.size();
+    EXPECT_EQ(points.size(), 5 * most);
+    EXPECT_EQ(bars + left_out, points.size());
+    // Five a kind; every second and so three of five a kind; all of the fastest 20 kinds twice.
+    EXPECT_EQ(bars, most == 1 ? 5u : most == 7 ? 35u : most == 12 ? 36u : 40u);
   }
 }
 

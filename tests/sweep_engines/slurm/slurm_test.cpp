@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "tests/sweep_engines/support/mpirun.h"
 #include "tests/sweep_engines/support/sweeps.h"
 
 namespace pgram::engines {
@@ -56,6 +57,30 @@ TEST_F(SlurmSweep, AShardThatIsKilledGoesOnWhenSubmittedAgain) {
   EXPECT_FALSE(std::filesystem::exists(folder / out)) << "joined although a shard failed";
   submit(PGRAM_PROGRAM);
   EXPECT_EQ(rows_of(folder, sweep, out), rows_of_one_machine(folder, sweep)) << outputs() << slurm.logs();
+}
+
+/// Two processes that know nothing of each other, because this Slurm starts no MPI: none of them does the work of both.
+TEST_F(SlurmSweep, TasksOfSrunWithoutMpiAreRefused) {
+  const Finished finished =
+      run(folder, {"srun", "-n", "2", PGRAM_PROGRAM, "sweep", sweep, "--out", out}, slurm.environment());
+  EXPECT_EQ(finished.code, 2) << finished.err << slurm.logs();
+  const size_t said = finished.err.find("pgram: srun: started 2 processes, but gave them no PMIx to meet by; ");
+  ASSERT_NE(said, std::string::npos) << finished.err;
+  EXPECT_EQ(finished.err.rfind("pgram: "), said) << finished.err;
+  EXPECT_EQ(finished.out, "");
+  EXPECT_FALSE(std::filesystem::exists(folder / out));
+}
+
+/// With PMIx they are ranks, as under mpirun.
+TEST_F(SlurmSweep, TasksOfSrunWithPmixShareTheCases) {
+  if (const std::string why = why_no_mpirun(); !why.empty()) GTEST_SKIP() << why;
+  const Finished kinds = run(folder, {"srun", "--mpi=list"}, slurm.environment());
+  if ((kinds.out + kinds.err).find("pmix") == std::string::npos) GTEST_SKIP() << "this Slurm has no PMIx";
+  const Finished finished =
+      run(folder, {"srun", "--mpi=pmix", "-n", "2", PGRAM_PROGRAM, "sweep", sweep, "--out", out}, slurm.environment());
+  ASSERT_EQ(finished.code, 0) << finished.err << slurm.logs();
+  EXPECT_NE(finished.out.find("52 simulated now"), std::string::npos) << finished.out;
+  EXPECT_EQ(rows_of(folder, sweep, out), rows_of_one_machine(folder, sweep));
 }
 
 }  // namespace
