@@ -219,7 +219,7 @@ void bench_kills(const Folder& folder, int most) {
   const double whole = run_program(command(folder / "one.db")).seconds;
   const std::string expected = csv_of(folder, folder / "one.db");
   std::mt19937 random(1);
-  std::uniform_real_distribution<double> limit(0, whole / 8);
+  std::uniform_real_distribution<double> limit(0, whole / 4);
   int kills = 0, sweeps = 0, bad = 0;
   const Clock::time_point begin = Clock::now();
   while (kills < most) {

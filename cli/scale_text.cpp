@@ -223,7 +223,7 @@ std::string scale_to_text(const sweep::ScaleQuestion& question, const sweep::Sca
   }
   if (legal) {
     text += "\n" + format_count(simulated) + " of " + format_count(legal) +
-            " layouts simulated; the others do not fit and cannot win. Ideal lines go through the first row that fits; "
+            " layouts simulated; the others do not fit or cannot win. Ideal lines go through the first row that fits; "
             "shares add up to the gap, a negative one is less than in that row.\n";
   }
   if (answer.stopped) text += "stopped: what is missing was not looked at\n";

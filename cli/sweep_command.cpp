@@ -128,9 +128,9 @@ int print_results(const Flags& flags, const Sweep& sweep, const Results& results
                   duration(seconds).c_str(), static_cast<double>(report.cases) / std::max(seconds, 1e-6));
     }
     std::printf("\n\n");
-    if (best.empty())
+    if (best.empty() && flags.top > 0)
       std::printf("no case that works%s\n", flags.where.empty() ? "" : " is among them by --where");
-    else
+    else if (!best.empty())
       std::printf("%s", top_table(best, flags.by).c_str());
     std::printf("\n%s do not fit, %s failed%s%s\n", format_count(unfit).c_str(), format_count(failed).c_str(),
                 failure.empty() ? "" : "; ", failure.c_str());
@@ -166,11 +166,24 @@ int print_emitted(const Flags& flags, const Task& task) {
   emission.out = flags.out;
   emission.cases = task.grid.cases();
   emission.shards = flags.shards;
-  if (!flags.shards) emission.core_seconds = estimate_run(task.grid).seconds;
   emission.image = flags.image;
   emission.version = PGRAM_VERSION;
+  require_emittable(emission);
+  if (!flags.shards) emission.core_seconds = estimate_run(task.grid).seconds;
   std::printf("%s", emit(task.sweep, emission).c_str());
   return kGood;
+}
+
+/// What can be seen to be wrong before any file is read.
+void require_good(const Flags& flags) {
+  if (flags.emit.empty() && flags.shards)
+    throw InputError("--shards", "is for --emit; to run one of several parts say --shard I/N");
+  if (flags.emit.empty() && !flags.image.empty()) throw InputError("--image", "is for --emit k8s");
+  if (!flags.emit.empty() && !flags.shard.empty())
+    throw InputError("--shard", "is what each job runs; say --shards N to --emit");
+  if (flags.file.empty())
+    throw InputError("FILE", "missing: name a sweep file, for example pgram sweep models/sweeps/tiny.yaml --out x.db");
+  find_figure(flags.by, "--by");
 }
 
 void require_out(const Flags& flags) {
@@ -219,6 +232,7 @@ int run_in_ranks(const Flags& flags, const Launch& launch) {
   }
   std::unique_ptr<Task> task;
   const bool prepared = ranks->prepare([&] {
+    require_good(flags);
     require_out(flags);
     task = std::make_unique<Task>(flags);
     if (ranks->rank() != 0) return;
@@ -236,10 +250,8 @@ int run(const Flags& flags) {
   const bool only_tells = flags.merges || flags.dry_run || !flags.emit.empty();
   if (only_tells && launch.rank != 0) return kGood;
   if (flags.merges) return merge(flags);
-  if (flags.file.empty())
-    throw InputError("FILE", "missing: name a sweep file, for example pgram sweep models/sweeps/tiny.yaml --out x.db");
-  find_figure(flags.by, "--by");
   if (launch.size > 1 && !only_tells) return run_in_ranks(flags, launch);
+  require_good(flags);
   const Task task(flags);
   if (!flags.emit.empty()) return print_emitted(flags, task);
   if (flags.dry_run) return dry_run(flags, task.sweep, task.grid);

@@ -1,5 +1,6 @@
 // An axis of a picture: where a value lies on it, and its ticks at round values.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>

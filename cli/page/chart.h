@@ -1,5 +1,6 @@
 // Charts: lines over an axis, stacked bars, and points with a few of them named. What is drawn is plain data.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>

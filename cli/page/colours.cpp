@@ -12,7 +12,7 @@ std::string colour_style() {
   --blue: #0072b2; --green: #009e73; --pink: #cc79a7; --orange: #e69f00; --red: #d55e00; --sky: #56b4e9;
   --brown: #7a4a12; --violet: #6a51a3; --yellow: #f0e442; --grey: #8a8f98; --wait: #e3e6eb; --hatch: #6b7280; }
 @media screen and (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #16191d; --soft: #a2abb6; --line: #3a4048;
-  --dot: #6f7884; --blue: #1f83c4; --brown: #a8712c; --violet: #9a86d6; --wait: #2b3038; --hatch: #98a1ad; } }
+  --dot: #8b95a2; --blue: #1f83c4; --brown: #a8712c; --violet: #9a86d6; --wait: #2b3038; --hatch: #98a1ad; } }
 )";
 }
 

@@ -14,7 +14,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6em; margin-bottom: .2em; } h2 { font-size: 1.25em; margin: 2em 0 .4em; border-top: 1px solid var(--line); padding-top: .8em; }
 h3 { font-size: 1.05em; margin: 1.6em 0 .3em; } p { margin: .4em 0; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-td, th { padding: .25em .7em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: baseline; } th { font-weight: 600; }
+td, th { padding: .25em .5em; border-bottom: 1px solid var(--line); text-align: left; vertical-align: baseline; } th { font-weight: 600; }
 td { white-space: nowrap; } td.long { white-space: normal; } td.n, th.n { text-align: right; } th.sorts { cursor: pointer; }
 th { vertical-align: bottom; } pre, td.code { font: 12px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line); border-radius: 4px; padding: .6em .8em; }
@@ -24,7 +24,8 @@ svg text.strong { font-weight: 600; font-size: 12px; } svg text.on { fill: #fff;
 .axis { stroke: var(--line); stroke-width: 1; } .mark { stroke: var(--paper); stroke-width: 1; }
 .dots { stroke: var(--dot); stroke-width: 3; stroke-linecap: round; opacity: .6; fill: none; } .few { stroke-width: 5; opacity: .8; }
 @media print { body { max-width: none; margin: 0; font-size: 12px; } h2, h3, p.soft { break-after: avoid; } svg, tr { break-inside: avoid; }
-  table { font-size: 9.5px; } pre, td.code { font-size: 8.5px; } td { white-space: normal; overflow-wrap: anywhere; } td, th { padding: .2em .4em; } }
+  table { font-size: 8.5px; } pre, td.code { font-size: 7.8px; } td, th { padding: .2em .35em; } .scroll { overflow: visible; }
+  td.long { overflow-wrap: anywhere; } }
 )";
 
 /// A click on a column's name sorts by it; without a script the table is as it was written.

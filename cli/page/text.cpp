@@ -1,5 +1,6 @@
 #include "cli/page/text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

@@ -5,12 +5,18 @@
 #include <map>
 
 namespace pgram::sweep_report {
+
 std::string shell_word(const std::string& word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@,+=%";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
+}
+
+std::string short_text(const Row& row) {
+  return to_text(row.inputs.layout) + " " + row.inputs.layout.schedule + " mb" +
+         std::to_string(row.inputs.workload.micro_batch);
 }
 
 std::string layout_text(const Row& row) {

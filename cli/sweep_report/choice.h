@@ -7,6 +7,7 @@
 
 namespace pgram::sweep_report {
 
+std::string short_text(const Row&);   ///< "tp8.pp4.dp16.sp 1f1b mb1"
 std::string layout_text(const Row&);  ///< "tp8.pp4.dp16.sp, 1f1b, micro-batch 1"
 /// Shows the same case again: "pgram simulate --model ...", quoted for a shell.
 std::string simulate_command(const Row&);

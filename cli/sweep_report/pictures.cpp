@@ -190,7 +190,7 @@ page::Table points_table(const std::vector<Point>& points, const std::string& de
         f.step_seconds > 0 && f.tokens_per_second > 0 ? f.joules / (f.step_seconds * f.tokens_per_second) : 0;
     table.rows.push_back({{point.kind},
                           count_cell(point.devices),
-                          {layout_text(*point.fastest)},
+                          {short_text(*point.fastest)},
                           time_cell(f.step_seconds),
                           {page::rounded(f.tokens_per_second), f.tokens_per_second},
                           known_cell(f.model_flops_utilisation, page::share_text(f.model_flops_utilisation)),
@@ -209,18 +209,19 @@ page::Table points_table(const std::vector<Point>& points, const std::string& de
 page::Bars where_time_goes(const std::vector<Point>& points, const std::string& devices, size_t* left_out) {
   page::Bars bars;
   for (const TimePart& part : time_parts()) bars.parts.push_back({part.name, part.paint});
-  const size_t kinds = std::max<size_t>(kinds_of(points).size(), 1);
+  const std::vector<std::string> kinds = fastest_kinds(points, kMostBars / 2);
   // Of a kind with more bars than its share of the picture every n-th, and its last.
-  const size_t each = std::max<size_t>(kMostBars / kinds, 2);
+  const size_t each = kMostBars / std::max<size_t>(kinds.size(), 1);
   for (size_t first = 0, end = 0; first < points.size(); first = end) {
     while (end < points.size() && points[end].kind == points[first].kind) ++end;
+    if (std::find(kinds.begin(), kinds.end(), points[first].kind) == kinds.end()) continue;
     const size_t count = end - first, step = (count + each - 1) / each;
     for (size_t i = first; i < end; ++i) {
       if ((end - 1 - i) % step) continue;
       page::Bars::Bar bar{
           points[i].kind,
           on_devices(points[i].devices, devices),
-          layout_text(*points[i].fastest) + ", " + page::time_text(figures(*points[i].fastest).step_seconds),
+          short_text(*points[i].fastest) + ", " + page::time_text(figures(*points[i].fastest).step_seconds),
           {}};
       for (const TimePart& part : time_parts()) bar.parts.push_back(figures(*points[i].fastest).*part.share);
       bars.bars.push_back(std::move(bar));
@@ -231,12 +232,17 @@ page::Bars where_time_goes(const std::vector<Point>& points, const std::string& 
 }
 
 page::Table shares_table(const std::vector<Point>& points, const std::string& devices) {
+  std::vector<TimePart> parts(time_parts().begin(), time_parts().end());
+  std::erase_if(parts, [&](const TimePart& part) {
+    return std::all_of(points.begin(), points.end(),
+                       [&](const Point& p) { return figures(*p.fastest).*part.share <= 0; });
+  });
   page::Table table;
   table.columns = {{"cluster"}, {devices}, {"layout", true}};
-  for (const TimePart& part : time_parts()) table.columns.push_back({part.name});
+  for (const TimePart& part : parts) table.columns.push_back({part.name});
   for (const Point& point : points) {
-    std::vector<Cell> row{{point.kind}, count_cell(point.devices), {layout_text(*point.fastest)}};
-    for (const TimePart& part : time_parts()) row.push_back(share_cell(figures(*point.fastest).*part.share));
+    std::vector<Cell> row{{point.kind}, count_cell(point.devices), {short_text(*point.fastest)}};
+    for (const TimePart& part : parts) row.push_back(share_cell(figures(*point.fastest).*part.share));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -296,7 +302,7 @@ page::Table front_table(const Front& front, const std::string& devices) {
     table.rows.push_back({count_cell(static_cast<double>(i + 1)),
                           {row.inputs.cluster},
                           count_cell(row.inputs.devices),
-                          {layout_text(row)},
+                          {short_text(row)},
                           time_cell(f.step_seconds),
                           cost_cell(row),
                           bytes_cell(f.memory_headroom),
@@ -349,12 +355,12 @@ page::Table effects_table(const std::vector<Effect>& effects, const Topic& topic
       table.rows.push_back({{to_text(effect.condition, topic)},
                             {at.point.kind},
                             count_cell(at.point.devices),
-                            {layout_text(*at.point.fastest)},
+                            {short_text(*at.point.fastest)},
                             time_cell(usual),
                             step_of(at.same),
                             at.same ? share_cell(at.more()) : Cell("", 0),
                             {!at.best               ? "none fits"
-                             : at.another_is_best() ? layout_text(*at.best)
+                             : at.another_is_best() ? short_text(*at.best)
                                                     : "the same"},
                             step_of(at.best)});
     }

@@ -30,8 +30,10 @@ page::Table points_table(const std::vector<Point>&, const std::string& devices);
 /// more lines than colours.
 std::vector<page::LinePanel> all_questions(const std::vector<Topic>&, const std::string& devices);
 
-/// A bar for every point; if there are too many, some device counts of every kind. `left_out`: how many bars were.
+/// A bar for every point; if there are too many, some device counts of each kind, then those of the fastest kinds.
+/// `left_out`: how many bars were.
 page::Bars where_time_goes(const std::vector<Point>&, const std::string& devices, size_t* left_out);
+/// Without parts that are 0 everywhere, as the picture.
 page::Table shares_table(const std::vector<Point>&, const std::string& devices);
 
 struct Front {

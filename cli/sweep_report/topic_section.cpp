@@ -50,7 +50,7 @@ std::string time_part(const std::vector<Point>& points, const std::string& devic
   std::string out = page::heading(3, "Where the time of a step goes");
   out += page::paragraph(
       "Shares of the best layouts' steps, mean over all ranks: work, communication that work waits "
-      "for, and waiting (hatched).",
+      "for, and waiting (hatched). mb: sequences in a micro-batch.",
       "soft");
   out += page::stacked_bars("shares of the step time", bars);
   return out + left_out_text(left_out, "bars") + page::folded_table("Shares", shares_table(points, devices));

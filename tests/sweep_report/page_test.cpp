@@ -163,6 +163,23 @@ TEST(Pictures, SharesOfABarAddUpToOne) {
   }
 }
 
+TEST(Pictures, NeverTooManyBars) {
+  std::vector<std::string> kinds;
+  for (int i = 0; i < 50; ++i) kinds.push_back("kind-" + std::to_string(i));
+  for (const size_t most : {1u, 7u, 12u, 50u}) {
+    const std::vector<Row> rows = made_rows(4, 5000, {"m"}, {kinds.begin(), kinds.begin() + most});
+    std::vector<const Row*> all;
+    for (const Row& row : rows) all.push_back(&row);
+    const std::vector<Point> points = best_points(all);
+    size_t left_out = 0;
+    const size_t bars = where_time_goes(points, "GPUs", &left_out).bars.size();
+    EXPECT_EQ(points.size(), 5 * most);
+    EXPECT_EQ(bars + left_out, points.size());
+    // Five a kind; every second and so three of five a kind; all of the fastest 20 kinds twice.
+    EXPECT_EQ(bars, most == 1 ? 5u : most == 7 ? 35u : most == 12 ? 36u : 40u);
+  }
+}
+
 TEST(Pictures, EveryShareOfTheFiguresIsAPartOfTime) {
   // Columns whose unit is a share, less goodput, are the parts of a step.
   std::vector<double sweep::Figures::*> shares;
