@@ -18,8 +18,11 @@ struct Emission {
   std::string version;      ///< of this program
 };
 
-/// The whole file, commented. Names are quoted as each language asks. InputError for an engine that is not known, an
-/// image for another engine than Kubernetes, and where a name is no UTF-8 and the language takes nothing else.
+/// InputError for an engine that is not known, too many shards, and an image for another engine than Kubernetes.
+void require_emittable(const Emission&);
+
+/// The whole file, commented. Names are quoted as each language asks. InputError also where a name is no UTF-8 and the
+/// language takes nothing else.
 std::string emit(const Sweep&, const Emission&);
 
 constexpr uint32_t kMostShards = 10'000;

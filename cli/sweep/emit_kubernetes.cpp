@@ -46,7 +46,7 @@ std::string merge_arguments(const std::string& out, uint32_t shards) {
 std::string emit_kubernetes(const Sweep& sweep, const Emission& emission) {
   // Names are quoted: Kubernetes' YAML reads a plain "on", "no" or "1e3" as something else than a text.
   static const std::string kManifest =
-      R"(# The sweep "@TITLE@", @CASES@ cases, as an Indexed Job of Kubernetes with @SHARDS@ shards.
+      R"(# The sweep "@TITLE@", @CASES@, as an Indexed Job of Kubernetes with @COUNT@.
 # Written by pgram @VERSION@.
 #
 #     kubectl apply -f THIS-FILE
@@ -157,7 +157,8 @@ spec:
   const std::string merge = merge_arguments(out, emission.shards);
   return filled_in(kManifest, {{"TITLE", comment_text(sweep.name)},
                                {"TITLEOUT", comment_text(out)},
-                               {"CASES", std::to_string(emission.cases)},
+                               {"CASES", counted(emission.cases, "case")},
+                               {"COUNT", counted(emission.shards, "shard")},
                                {"SHARDS", std::to_string(emission.shards)},
                                {"RETRIES", std::to_string(std::max(6u, emission.shards))},
                                {"VERSION", emission.version},

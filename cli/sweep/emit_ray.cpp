@@ -5,7 +5,7 @@ namespace pgram::sweep {
 
 std::string emit_ray(const Sweep& sweep, const Emission& emission) {
   static const std::string kProgram = R"(#!/usr/bin/env python3
-# The sweep "@TITLE@", @CASES@ cases, as @SHARDS@ tasks of Ray.
+# The sweep "@TITLE@", @CASES@, as @COUNT@ of Ray.
 # Written by pgram @VERSION@. It needs only Ray (pip install ray) and, on all nodes, the program pgram.
 #
 #     python3 THIS-FILE                                              on this machine, or the cluster of RAY_ADDRESS
@@ -65,7 +65,8 @@ if __name__ == "__main__":
     main()
 )";
   return filled_in(kProgram, {{"TITLE", comment_text(sweep.name)},
-                              {"CASES", std::to_string(emission.cases)},
+                              {"CASES", counted(emission.cases, "case")},
+                              {"COUNT", counted(emission.shards, "task")},
                               {"SHARDS", std::to_string(emission.shards)},
                               {"VERSION", emission.version},
                               {"CORES", std::to_string(kShardCores)},

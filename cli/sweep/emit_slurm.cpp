@@ -5,7 +5,7 @@ namespace pgram::sweep {
 
 std::string emit_slurm(const Sweep& sweep, const Emission& emission) {
   static const std::string kScript = R"(#!/bin/bash
-# The sweep "@TITLE@", @CASES@ cases, as a Slurm array of @SHARDS@ shards.
+# The sweep "@TITLE@", @CASES@, as a Slurm array of @COUNT@.
 # Written by pgram @VERSION@.
 #
 #     bash THIS-FILE      submits the array and, to run after it, the job that joins the shards' results
@@ -45,7 +45,8 @@ else  # a person
 fi
 )";
   return filled_in(kScript, {{"TITLE", comment_text(sweep.name)},
-                             {"CASES", std::to_string(emission.cases)},
+                             {"CASES", counted(emission.cases, "case")},
+                             {"COUNT", counted(emission.shards, "shard")},
                              {"SHARDS", std::to_string(emission.shards)},
                              {"LAST", std::to_string(emission.shards - 1)},
                              {"VERSION", emission.version},

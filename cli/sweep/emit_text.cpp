@@ -46,6 +46,10 @@ std::string plain_name(const std::string& text, size_t most) {
   return name.empty() ? "sweep" : name;
 }
 
+std::string counted(uint64_t count, const std::string& thing) {
+  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 std::string filled_in(const std::string& text, const std::map<std::string, std::string>& values) {
   std::string result;
   for (size_t at = 0; at < text.size();) {

@@ -22,34 +22,21 @@ namespace {
 using Shares = std::array<double, kCategories>;
 
 /// Shares of the step that compute streams are busy with each category, mean over all ranks.
-Shares busy_shares(const StepGraph& graph) {
-  const Timeline& timeline = graph.timeline();
-  const Step& step = graph.step();
-  const TaskLookup lookup(graph.plan());
+Shares busy_shares(const Timeline& timeline, const Summary& summary) {
   const auto represented = represented_ranks(timeline);
-  std::array<double, kCategories> time{};
-  uint32_t rank = ~0u;
-  Picoseconds now = step.start;
-  for (const Span& span : graph.spans()) {
-    if (span.stream != static_cast<uint8_t>(Stream::compute)) continue;
-    if (span.rank != rank) {
-      rank = span.rank;
-      now = step.start;
-    }
-    const Picoseconds begin = std::max(span.start + span.wait(), now), end = std::min(span.end, step.end);
-    if (begin >= end) continue;
-    time[static_cast<size_t>(lookup.category(span))] += static_cast<double>(end - begin) * represented[rank];
-    now = end;
+  const double whole = static_cast<double>(summary.step_time) * static_cast<double>(represented.size());
+  Shares shares{};
+  for (const RankSummary& rank : summary.ranks) {
+    for (size_t i = 0; i < shares.size(); ++i)
+      shares[i] += static_cast<double>(rank.busy_with[i]) * represented[rank.rank];
   }
-  const double whole = static_cast<double>(step.end - step.start) * static_cast<double>(represented.size());
-  for (double& value : time) value = share_of(value, whole);
-  return time;
+  for (double& value : shares) value = share_of(value, whole);
+  return shares;
 }
 
-void add_shares(const Timeline& timeline, Figures& figures) {
-  const StepGraph graph(timeline, timeline.median_step());
-  const Shares busy = busy_shares(graph);
-  const IdleSummary idle = summarise_idle(graph);
+void add_shares(const Timeline& timeline, const Summary& summary, Figures& figures) {
+  const Shares busy = busy_shares(timeline, summary);
+  const IdleSummary idle = summarise_idle(StepGraph(timeline, summary.step));
   const auto of = [](const Shares& shares, Category category) { return shares[static_cast<size_t>(category)]; };
   const auto why = [&](IdleReason reason) { return idle.share[static_cast<size_t>(reason)]; };
 
@@ -113,7 +100,7 @@ void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const C
   const auto flops = result.timeline.facts.find("flops_per_step");
   if (flops != result.timeline.facts.end())
     figures.model_flops_per_second = share_of(std::stod(flops->second), figures.step_seconds);
-  add_shares(result.timeline, figures);
+  add_shares(result.timeline, summary, figures);
   add_whole_run(result.timeline, summary, cluster, figures);
 }
 

@@ -58,8 +58,11 @@ std::string cluster_with(const std::string& cluster, uint32_t gpus) {
 }
 
 uint32_t weak_batch(const ScaleQuestion& question, uint32_t gpus) {
-  const uint64_t most = question.gpus.back();
-  return static_cast<uint32_t>(std::max<uint64_t>(1, uint64_t{question.workload.global_batch} * gpus / most));
+  const uint32_t most = question.gpus.back(), batch = question.workload.global_batch;
+  if (gpus == most) return batch;
+  const uint64_t exact = uint64_t{batch} * gpus / most;
+  const uint64_t power = gpus & (~gpus + 1);  // the largest power of two that divides gpus
+  return static_cast<uint32_t>(std::max<uint64_t>(1, exact >= power ? exact / power * power : exact));
 }
 
 ScaleAnswer answer(const ScaleQuestion& question, const ParallelFor& parallel_for,

@@ -30,7 +30,7 @@ struct ScaleAnswer {
 std::vector<uint32_t> parse_gpus(const std::string&);
 /// The cluster with at least so many devices, by its name with the number of nodes. InputError where there is none.
 std::string cluster_with(const std::string& cluster, uint32_t gpus);
-/// Sequences of a step of weak scaling; at least 1.
+/// Sequences of a step of weak scaling; at least 1, and divisible as the GPUs are where there are so many.
 uint32_t weak_batch(const ScaleQuestion&, uint32_t gpus);
 
 /// `progress`: share that is done. The same answer for any ParallelFor; stopped, it has the points that were done.

@@ -99,6 +99,7 @@ RankSummary summarise_rank(const OpKinds& all_kinds, const Step& step, std::span
   summary.rank = rank;
   const std::vector<Call>& calls = all_kinds.calls(rank);
   Union busy;
+  Picoseconds busy_until = step.start;
   std::array<Union, kCategories> communicating;
   uint32_t call = ~0u;  // of the span before: its neighbours on a stream are mostly of the same one
   const OpKind* kinds = nullptr;
@@ -112,10 +113,13 @@ RankSummary summarise_rank(const OpKinds& all_kinds, const Step& step, std::span
     // Waiting for another member is idleness with another cause: it is not what the communication cost.
     const Picoseconds start = std::max(span.start + span.wait(), step.start), end = std::min(span.end, step.end);
     if (start >= end) continue;
-    if (span.stream == static_cast<uint8_t>(Stream::compute))
+    if (span.stream == static_cast<uint8_t>(Stream::compute)) {
       busy.add(start, end);
-    else if (kind.communicates)
+      if (end > busy_until) summary.busy_with[kind.category] += end - std::max(start, busy_until);
+      busy_until = std::max(busy_until, end);
+    } else if (kind.communicates) {
       communicating[kind.category].add(start, end);
+    }
   }
   const Stretches computing = busy.take();
   summary.busy = length_of(computing);

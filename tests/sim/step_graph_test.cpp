@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 #include <tuple>
 
@@ -23,6 +24,7 @@ Timeline disordered(const Timeline& timeline, uint32_t seed) {
   std::mt19937 random(seed);
   const auto draw = [&](Picoseconds most) { return std::uniform_int_distribution<Picoseconds>(0, most)(random); };
   Timeline result = timeline;
+  result.source = TimelineSource::measured;
   std::vector<Span> spans;
   for (Span span : timeline.spans) {
     if (draw(40) == 0) continue;
@@ -99,6 +101,13 @@ void expect_sums(const Timeline& timeline, const std::string& text) {
     ASSERT_EQ(fast.rank, rank) << text;
     ASSERT_EQ(std::tie(fast.busy, fast.idle, fast.span_idle), std::tie(slow.busy, slow.idle, slow.span_idle)) << text;
     ASSERT_EQ(fast.exposed, slow.exposed) << text;
+    ASSERT_EQ(fast.busy_with, slow.busy_with) << text;
+    const Picoseconds all = std::accumulate(fast.busy_with.begin(), fast.busy_with.end(), Picoseconds{0});
+    if (timeline.source == TimelineSource::simulated) {
+      ASSERT_EQ(all, fast.busy) << text;
+    } else {  // a task that waits may come after one that began later
+      ASSERT_LE(all, fast.busy) << text;
+    }
     ASSERT_EQ(fast.time, slow.time) << text;
     ++at;
   }

@@ -63,6 +63,30 @@ TEST(Emit, WhatCannotBe) {
   EXPECT_NE(refused(huge, emission("k8s")).find("is too long for a ConfigMap"), std::string::npos);
 }
 
+TEST(Emit, OneShardIsOneShard) {
+  Emission one = emission("slurm");
+  one.shards = 1;
+  const std::string script = emit(some_sweep(), one);
+  EXPECT_NE(script.find("1000 cases, as a Slurm array of 1 shard.\n"), std::string::npos) << script;
+  EXPECT_NE(script.find("\n#SBATCH --array=0-0\n"), std::string::npos);
+}
+
+/// Flags of one way of running that are given to another.
+TEST(EmitCommand, FlagsThatDoNotBelongTogether) {
+  const engines::Folder folder;
+  const auto refused_by = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {PGRAM_PROGRAM, "sweep", "any.yaml"});
+    const engines::Finished finished = engines::run(folder, flags);
+    EXPECT_EQ(finished.code, 2);
+    return finished.err;
+  };
+  EXPECT_EQ(refused_by({"--shards", "4"}),
+            "pgram: --shards: is for --emit; to run one of several parts say --shard I/N\n");
+  EXPECT_EQ(refused_by({"--image", "x"}), "pgram: --image: is for --emit k8s\n");
+  EXPECT_EQ(refused_by({"--emit", "ray", "--shard", "0/4"}),
+            "pgram: --shard: is what each job runs; say --shards N to --emit\n");
+}
+
 TEST(Emit, ResultsAreNamedLikeTheSweep) {
   Emission unnamed = emission("slurm");
   unnamed.out.clear();

@@ -17,6 +17,7 @@ inline RankSummary slow_rank_summary(const TaskLookup& lookup, const Step& step,
   RankSummary summary;
   summary.rank = rank;
   std::array<Stretches, kCategories + 1> by_category;  // communication; the last: compute
+  Picoseconds busy_until = step.start;
   std::vector<Picoseconds> cuts{step.start, step.end};
   for (const Span& span : spans) {
     const size_t category = static_cast<size_t>(lookup.category(span));
@@ -24,6 +25,10 @@ inline RankSummary slow_rank_summary(const TaskLookup& lookup, const Step& step,
     const Picoseconds from = std::max(span.start + span.wait(), step.start), to = std::min(span.end, step.end);
     if (from >= to) continue;
     const bool computes = span.stream == static_cast<uint8_t>(Stream::compute);
+    if (computes && to > busy_until) {
+      summary.busy_with[category] += to - std::max(from, busy_until);
+      busy_until = to;
+    }
     if (!computes && !is_communication(lookup.op(span).kernel)) continue;
     by_category[computes ? kCategories : category].push_back({from, to});
     cuts.insert(cuts.end(), {from, to});

@@ -147,6 +147,12 @@ TEST_F(MpiSweep, BadInputIsSaidOnce) {
   EXPECT_EQ(finished.err.rfind("pgram: "), first) << finished.err;
   EXPECT_TRUE(contains(finished.err, "sweep.yaml:")) << finished.err;
   EXPECT_EQ(finished.out, "");
+  std::vector<std::string> words = command(sweep);
+  words.insert(words.end(), {"--by", "speed"});
+  const Finished figure = run(folder, mpirun(3, words));
+  EXPECT_EQ(figure.code, 2);
+  EXPECT_TRUE(contains(figure.err, "pgram: --by: ")) << figure.err;
+  EXPECT_EQ(figure.err.rfind("pgram: "), figure.err.find("pgram: ")) << figure.err;
 }
 
 /// Rank 1 is started with another file than rank 0: as where nodes do not share a file system.
