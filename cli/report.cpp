@@ -77,7 +77,7 @@ std::string step_bars(const std::vector<LayoutResult>& results) {
 
 std::string loss_curves(const std::vector<LayoutResult>& results) {
   page::LinePanel panel;
-  panel.x = {"step", page::count_text};
+  panel.x = {"step", page::count_text, page::Spacing::linear, 1, true};
   panel.y = {"loss", [](double loss) { return page::rounded(loss); }, page::Spacing::linear};
   panel.x_is_count = false;
   for (size_t i = 0; i < results.size(); ++i) {

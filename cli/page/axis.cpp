@@ -16,7 +16,7 @@ std::vector<double> linear_ticks(double low, double high, int most) {
     if (power * round >= rough) step = power * round;
   }
   std::vector<double> ticks;
-  for (double i = std::ceil(low / step); i * step <= high; ++i) ticks.push_back(i * step);
+  for (double i = std::ceil(low / step); i * step <= high; ++i) ticks.push_back(i * step + 0.0);  // never -0
   return ticks;
 }
 

@@ -14,7 +14,8 @@ struct Quantity {
   std::string title;                        ///< "step time"
   std::function<std::string(double)> text;  ///< a value with its unit
   Spacing spacing = Spacing::automatic;
-  double unit = 1;  ///< ticks are round in multiples of it
+  double unit = 1;     ///< ticks are round in multiples of it
+  bool whole = false;  ///< no ticks between multiples of it
 };
 /// Texts of ticks, without decimals that say nothing.
 std::vector<std::string> tick_texts(const Quantity&, const Axis&);

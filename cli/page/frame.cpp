@@ -1,6 +1,7 @@
 #include "cli/page/frame.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "cli/page/text.h"
@@ -48,6 +49,7 @@ Axis axis_of(const Quantity& quantity, std::span<const double> values, int most)
   std::vector<double> in_units(values.begin(), values.end());
   for (double& value : in_units) value /= quantity.unit;
   Axis axis = axis_of(in_units, quantity.spacing, most);
+  if (quantity.whole) std::erase_if(axis.ticks, [](double tick) { return std::fabs(tick - std::round(tick)) > 1e-9; });
   axis.low *= quantity.unit, axis.high *= quantity.unit;
   for (double& tick : axis.ticks) tick *= quantity.unit;
   return axis;

@@ -55,7 +55,8 @@ Frame frame_of(const LinePanel& panel, double left, double top, double width) {
   Frame frame{left, top, width, kHeight, {}, axis_of(panel.y, y)};
   double widest = 20;
   for (const double value : x) widest = std::max(widest, text_width(panel.x.text(value)) + 10);
-  frame.x = panel.x_is_count ? axis_at(x, widest / width) : axis_of(panel.x, x, static_cast<int>(width / widest));
+  frame.x = panel.x_is_count ? axis_at(x, widest / width)
+                             : axis_of(panel.x, x, std::min(10, static_cast<int>(width / widest)));
   return frame;
 }
 

@@ -153,6 +153,12 @@ TEST(Ticks, WithoutDecimalsThatSayNothing) {
   EXPECT_EQ(texts(count_text, {100, 1000}), "100|1,000|");
 }
 
+TEST(Ticks, AreWholeWhereNothingIsBetween) {
+  const Quantity steps{"step", count_text, Spacing::linear, 1, true};
+  EXPECT_EQ(axis_of(steps, std::vector<double>{0, 2}, 10).ticks, (std::vector<double>{0, 1, 2}));
+  EXPECT_EQ(axis_of(steps, std::vector<double>{0, 100}, 5).ticks, (std::vector<double>{0, 50, 100}));
+}
+
 TEST(Ticks, AreRoundInTheUnit) {
   const Axis axis = axis_of({"", bytes_text, Spacing::from_zero, 0x1p30}, std::vector{10 * 0x1p30, 55 * 0x1p30}, 6);
   EXPECT_EQ(axis.ticks, (std::vector<double>{0, 10 * 0x1p30, 20 * 0x1p30, 30 * 0x1p30, 40 * 0x1p30, 50 * 0x1p30}));
