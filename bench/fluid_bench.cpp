@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <numeric>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -31,10 +33,10 @@ struct Measured {
   double seconds = 0;
 };
 
-Measured measure(const sim::FluidProblem& problem, int runs = kRuns) {
+Measured measure(const sim::FluidProblem& problem) {
   Measured result;
   std::vector<double> seconds;
-  for (int i = 0; i < runs; ++i) {
+  for (int i = 0; i < kRuns; ++i) {
     const std::clock_t begin = std::clock();
     result.times = sim::replay(problem);
     seconds.push_back(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
@@ -56,7 +58,7 @@ class Folder {
   std::filesystem::path path_;
 };
 
-std::string first_line(const std::string& path) {
+[[maybe_unused]] std::string first_line(const std::string& path) {
   std::string line;
   std::ifstream file(path);
   std::getline(file, line);
@@ -139,27 +141,64 @@ void beside_simgrid(const char* what, const sim::FluidProblem& problem, double a
 #endif
 }
 
-/// Five problems, each with twice the `size` of the one before: how the time grows beside n log n.
+/// What a problem and its times take; a replay holds about as much again.
+double bytes_of(const sim::FluidProblem& problem) {
+  const auto bytes = [](const auto& values) { return static_cast<double>(values.size() * sizeof(values[0])); };
+  return bytes(problem.hosts) + bytes(problem.links) + bytes(problem.route_links) + bytes(problem.routes) +
+         bytes(problem.tasks) + bytes(problem.predecessors) +
+         2 * sizeof(double) * bytes(problem.tasks) / sizeof(sim::FluidTask);
+}
+
+/// Seconds for a read somewhere in so much memory that waits for the read before it: what a cache miss costs here, now.
+double read_seconds(double bytes) {
+  constexpr size_t kLine = 8;
+  const size_t lines = std::max<size_t>(64, static_cast<size_t>(bytes / 64));
+  std::vector<uint32_t> order(lines);
+  std::iota(order.begin(), order.end(), 0U);
+  std::shuffle(order.begin(), order.end(), std::mt19937(1));
+  std::vector<uint64_t> next(lines * kLine);
+  for (size_t i = 0; i < lines; ++i) next[order[i] * kLine] = order[i + 1 < lines ? i + 1 : 0] * kLine;
+  constexpr int kReads = 1 << 20;
+  std::vector<double> seconds;
+  [[maybe_unused]] volatile uint64_t end = 0;
+  for (int run = 0; run < 3; ++run) {
+    const std::clock_t begin = std::clock();
+    uint64_t at = 0;
+    for (int i = 0; i < kReads; ++i) at = next[at];
+    end = at;
+    seconds.push_back(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC / kReads);
+  }
+  return median(seconds);
+}
+
+/// Five problems, each with twice the `size` of the one before: how the time grows beside n log n, and beside what it
+/// is made of: flows that are looked at, and reads that miss the caches the more the larger the problem is.
 void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& make, uint32_t first) {
-  std::printf("\n%s\n  %12s %10s %14s %16s %16s %22s\n", what, "tasks", "seconds", "us per task", "touched/date",
-              "changed/date", "beside the row above");
-  double before = 0, tasks_before = 0;
+  std::printf("\n%s\n  %12s %10s %12s %13s %13s %9s %8s   %s\n", what, "tasks", "seconds", "us per task",
+              "touched/task", "changed/date", "problem", "a read",
+              "beside the row above: time (n log n; flows touched; a read)");
+  double before = 0, tasks_before = 0, touched_before = 0, read_before = 0;
   for (uint32_t size = first; size <= 16 * first; size *= 2) {
     const sim::FluidProblem problem = make(size);
-    const Measured m = measure(problem, 5);
+    const double bytes = bytes_of(problem), read = read_seconds(bytes);
+    const Measured m = measure(problem);
     const double tasks = static_cast<double>(problem.tasks.size());
     const auto& s = m.times.statistics;
-    const double dates = static_cast<double>(std::max<uint64_t>(s.changes, 1));
-    std::printf("  %12s %10.4f %14.3f %16.2f %16.2f", format_count(problem.tasks.size()).c_str(), m.seconds,
-                1e6 * m.seconds / tasks, static_cast<double>(s.touched) / dates,
-                static_cast<double>(s.changed) / dates);
+    const double touched = static_cast<double>(s.touched);
+    std::printf("  %12s %10.4f %12.3f %13.2f %13.2f %6.1f MB %5.1f ns", format_count(problem.tasks.size()).c_str(),
+                m.seconds, 1e6 * m.seconds / tasks, touched / tasks,
+                static_cast<double>(s.changed) / static_cast<double>(std::max<uint64_t>(s.changes, 1)), bytes / 1e6,
+                1e9 * read);
     if (before > 0) {
       const double n_log_n = tasks * std::log2(tasks) / (tasks_before * std::log2(tasks_before));
-      std::printf("   x %.2f (n log n: %.2f)", m.seconds / before, n_log_n);
+      std::printf("   x %.2f (%.2f; %.2f; %.2f)", m.seconds / before, n_log_n, touched / touched_before,
+                  read / read_before);
     }
     std::printf("\n");
     before = m.seconds;
     tasks_before = tasks;
+    touched_before = touched;
+    read_before = read;
   }
 }
 

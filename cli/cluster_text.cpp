@@ -98,6 +98,46 @@ Json route_json(const Cluster& cluster, const DevicePair& pair) {
           {"links", std::move(list)}};
 }
 
+/// Power, price and failures, what of it is known.
+std::string operation_text(const Cluster& cluster) {
+  const Operation& operation = cluster.operation;
+  const Device::Watts& watts = cluster.device.watts;
+  std::string text;
+  if (watts.known()) {
+    text += print("a device takes %.6g W idle, %.6g W computing, %.6g W communicating", watts.idle, watts.compute,
+                  watts.communication);
+    if (operation.node_watts > 0) text += print(", the rest of a node %.6g W", operation.node_watts);
+    if (operation.pue > 1) text += print(", the building %.6g times all of it", operation.pue);
+    text += "\n";
+  }
+  if (operation.dollars_per_gpu_hour > 0) text += print("a GPU costs $%.6g an hour\n", operation.dollars_per_gpu_hour);
+  if (operation.failures) {
+    const Failures& failures = *operation.failures;
+    text += print("a node fails every %.6g h in the mean; a restart takes %.6g s, checkpoints %.4g GB/s a node\n",
+                  failures.node_mtbf / 3600, failures.restart, failures.checkpoint_bytes_per_second / 1e9);
+  }
+  return text;
+}
+
+/// Only what is known.
+Json operation_json(const Cluster& cluster) {
+  const Operation& operation = cluster.operation;
+  const Device::Watts& watts = cluster.device.watts;
+  Json json = Json::object();
+  if (watts.known())
+    json["watts"] = {{"idle", watts.idle}, {"compute", watts.compute}, {"communication", watts.communication}};
+  if (operation.node_watts > 0) json["node_watts"] = operation.node_watts;
+  if (operation.pue > 1) json["pue"] = operation.pue;
+  if (operation.dollars_per_gpu_hour > 0) json["dollars_per_gpu_hour"] = operation.dollars_per_gpu_hour;
+  if (operation.failures) {
+    const Failures& failures = *operation.failures;
+    json["failures"] = {{"node_mtbf_seconds", failures.node_mtbf},
+                        {"restart_seconds", failures.restart},
+                        {"checkpoint_bytes_per_second_per_node", failures.checkpoint_bytes_per_second}};
+  }
+  return json;
+}
+
 }  // namespace
 
 DevicePair parse_route(const std::string& text, const Cluster& cluster) {
@@ -123,6 +163,7 @@ std::string cluster_text(const Cluster& cluster, const std::optional<DevicePair>
   text +=
       print("%u devices (%u %s of %u): %s, %s, %.4g TFLOP/s\n", cluster.devices, nodes, nodes == 1 ? "node" : "nodes",
             cluster.devices_per_node, device.name.c_str(), format_bytes(device.memory_bytes).c_str(), peak / 1e12);
+  text += operation_text(cluster);
   text += print("%u switch%s, %u NICs, %zu links (one way):\n", count_of(graph, VertexKind::switch_),
                 count_of(graph, VertexKind::switch_) == 1 ? "" : "es", count_of(graph, VertexKind::nic),
                 graph.links.size());
@@ -155,6 +196,7 @@ std::string cluster_json(const Cluster& cluster, const std::optional<DevicePair>
                {"switches", count_of(graph, VertexKind::switch_)},
                {"nics", count_of(graph, VertexKind::nic)},
                {"links", std::move(links)}};
+  if (Json operation = operation_json(cluster); !operation.empty()) json["operation"] = std::move(operation);
   if (route) json["route"] = route_json(cluster, *route);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

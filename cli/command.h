@@ -28,6 +28,9 @@ void add_simulate_command(Command&, int& exit_code);
 void add_fluid_command(Command&, int& exit_code);
 void add_collective_command(Command&, int& exit_code);
 void add_layouts_command(Command&, int& exit_code);
+void add_sweep_command(Command&, int& exit_code);
+void add_goodput_command(Command&, int& exit_code);
+void add_scale_command(Command&, int& exit_code);
 void add_run_command(Command&, int& exit_code);
 void add_compare_command(Command&, int& exit_code);
 void add_explain_command(Command&, int& exit_code);
@@ -36,6 +39,7 @@ void add_calibrate_command(Command&, int& exit_code);
 void add_gui_command(Command&, int& exit_code);
 void add_demo_command(Command&, int& exit_code);
 void add_doctor_command(Command&, int& exit_code);
+void add_report_command(Command&, int& exit_code);
 void add_validate_command(Command&, int& exit_code);
 
 }  // namespace pgram::cli

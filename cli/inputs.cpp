@@ -1,9 +1,11 @@
 #include "cli/inputs.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
 #include "core/base/errors.h"
+#include "core/plan/plan_file.h"
 #include "core/plan/verify.h"
 
 namespace pgram::cli {
@@ -65,6 +67,21 @@ Plan PlanFlags::make(const Cluster& where) const {
   plan.facts["cluster"] = cluster;
   require_verified(plan, "");
   return plan;
+}
+
+Plan plan_of(const std::string& file, const PlanFlags& flags) {
+  if (!file.empty()) {
+    Plan plan = read_plan(file);
+    require_verified(plan, file);
+    return plan;
+  }
+  if (flags.model.empty())
+    throw InputError("FILE",
+                     "name a plan file (pgram plan --out writes one), or describe a plan with --model, --cluster, ...");
+  if (flags.cluster.empty())
+    throw InputError("--cluster", "missing: where it shall run, for example --cluster dgx-h100:2");
+  const uint64_t ranks = flags.find_layout().ranks();
+  return flags.make(find_cluster(flags.cluster, static_cast<uint32_t>(std::min<uint64_t>(ranks, 1u << 20))));
 }
 
 Cluster cluster_of(const Plan& plan, const std::string& name, const std::string& device_file) {

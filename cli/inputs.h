@@ -24,6 +24,9 @@ struct PlanFlags {
   Plan make(const Cluster&) const;
 };
 
+/// The plan of a file, verified, or that of the flags where `file` is empty.
+Plan plan_of(const std::string& file, const PlanFlags&);
+
 /// The cluster of a plan (its own or `name`), its device replaced by `device_file` if that is given. InputError when it
 /// has fewer devices than the plan has ranks.
 Cluster cluster_of(const Plan&, const std::string& name, const std::string& device_file);

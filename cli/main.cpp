@@ -22,6 +22,9 @@ static int run(int argc, char** argv) {
     add_fluid_command(app, exit_code);
     add_collective_command(app, exit_code);
     add_layouts_command(app, exit_code);
+    add_sweep_command(app, exit_code);
+    add_goodput_command(app, exit_code);
+    add_scale_command(app, exit_code);
     add_run_command(app, exit_code);
     add_compare_command(app, exit_code);
     add_explain_command(app, exit_code);
@@ -30,6 +33,7 @@ static int run(int argc, char** argv) {
     add_gui_command(app, exit_code);
     add_demo_command(app, exit_code);
     add_doctor_command(app, exit_code);
+    add_report_command(app, exit_code);
     add_validate_command(app, exit_code);
   };
   try {

@@ -46,13 +46,13 @@ static void on_interrupt(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
-std::stop_token stop_on_interrupt() {
+std::stop_token stop_on_interrupt(bool says) {
   static std::stop_source source;
-  static std::jthread watcher([](std::stop_token ending) {
+  static std::jthread watcher([says](std::stop_token ending) {
     // A signal handler may not touch a stop_source; a thread that looks every 50 ms may.
     while (!ending.stop_requested() && !interrupted) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     if (interrupted) {
-      std::fprintf(stderr, "\nstopping; what was found so far is kept (Ctrl-C again ends at once)\n");
+      if (says) std::fprintf(stderr, "\nstopping; what was found so far is kept (Ctrl-C again ends at once)\n");
       source.request_stop();
     }
   });

@@ -22,7 +22,7 @@ class Progress {
   std::mutex mutex_;
 };
 
-/// Stops on the first Ctrl-C (or SIGTERM); a second one ends the program at once.
-std::stop_token stop_on_interrupt();
+/// Stops on the first Ctrl-C (or SIGTERM) and `says` so; a second one ends the program at once.
+std::stop_token stop_on_interrupt(bool says = true);
 
 }  // namespace pgram::cli

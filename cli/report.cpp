@@ -1,95 +1,37 @@
 #include "cli/report.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 
+#include "cli/page/chart.h"
+#include "cli/page/colours.h"
+#include "cli/page/html.h"
+#include "cli/page/text.h"
 #include "core/base/units.h"
 
 namespace pgram::cli {
 namespace {
 
-constexpr int kWidth = 960;
+using page::kPictureWidth;
+using page::Svg;
 
-constexpr const char* kStyle = R"(
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #6b7280; --line: #d5d9e0; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #16191d; --soft: #9aa3ae; --line: #3a4048; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 980px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
-table { border-collapse: collapse; } td, th { padding: .25em .9em; border-bottom: 1px solid var(--line); text-align: right; }
-td:first-child, th:first-child { text-align: left; }
-svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 11px system-ui, sans-serif; } .soft { color: var(--soft); }
-.axis { stroke: var(--line); stroke-width: 1; } .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; }
-)";
-
-/// Colour-blind safe (Okabe and Ito 2008), the same as in the window.
+/// The same as in the window.
 const char* colour_of(Category category) {
   switch (category) {
     case Category::forward:
-      return "#0072b2";
+      return page::kBlue;
     case Category::backward:
-      return "#009e73";
+      return page::kGreen;
     case Category::optimizer:
-      return "#cc79a7";
+      return page::kPink;
     case Category::tensor_comm:
-      return "#e69f00";
+      return page::kOrange;
     case Category::data_comm:
-      return "#d55e00";
+      return page::kRed;
     case Category::pipeline_comm:
-      return "#56b4e9";
+      return page::kSky;
     default:
-      return "#8a8f98";
+      return page::kGrey;
   }
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-std::string number(double value, int decimals = 1) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", decimals, value);
-  return text;
-}
-
-std::string label(double x, double y, const std::string& text, const char* anchor = "start") {
-  return "<text x=\"" + number(x) + "\" y=\"" + number(y) + "\" text-anchor=\"" + anchor + "\">" + escaped(text) +
-         "</text>\n";
-}
-
-std::string box(double x, double y, double w, double h, const char* fill, const std::string& title = "") {
-  return "<rect x=\"" + number(x, 2) + "\" y=\"" + number(y, 1) + "\" width=\"" + number(std::max(w, 0.3), 2) +
-         "\" height=\"" + number(h, 1) + "\" fill=\"" + fill + "\"" +
-         (title.empty() ? "/>\n" : "><title>" + escaped(title) + "</title></rect>\n");
-}
-
-std::string line(double x1, double y1, double x2, double y2) {
-  return "<line class=\"axis\" x1=\"" + number(x1) + "\" y1=\"" + number(y1) + "\" x2=\"" + number(x2) + "\" y2=\"" +
-         number(y2) + "\"/>\n";
-}
-
-std::string svg(double height, const std::string& content) {
-  return "<svg viewBox=\"0 0 " + std::to_string(kWidth) + " " + number(height, 0) + "\" role=\"img\">\n" + content +
-         "</svg>\n";
 }
 
 double error_of(const LayoutResult& r) {
@@ -97,85 +39,68 @@ double error_of(const LayoutResult& r) {
 }
 
 std::string table(const std::vector<LayoutResult>& results) {
-  std::string out =
-      "<table><tr><th>layout</th><th>predicted step</th><th>measured step (median)</th><th>error</th><th>noise of the "
-      "steps</th><th>loss</th></tr>\n";
+  page::Table table;
+  table.columns = {{"layout", true}, {"predicted step"},     {"measured step (median)"},
+                   {"error"},        {"noise of the steps"}, {"loss"}};
   for (const LayoutResult& r : results) {
-    out += "<tr><td>" + escaped(r.layout) + "</td><td>" + format_time(r.predicted_step) + "</td><td>" +
-           format_time(r.measured_step) + "</td><td>" + (error_of(r) >= 0 ? "+" : "") + number(error_of(r)) +
-           " %</td><td>" + number(r.spread * 100) + " %</td><td>" + number(r.losses.front(), 3) + " &rarr; " +
-           number(r.losses.back(), 3) + "</td></tr>\n";
+    const auto time = [](Picoseconds t) { return page::Cell(format_time(t), to_seconds(t)); };
+    table.rows.push_back(
+        {{r.layout},
+         time(r.predicted_step),
+         time(r.measured_step),
+         {(error_of(r) >= 0 ? "+" : "") + page::fixed(error_of(r), 1) + " %", error_of(r)},
+         {page::share_text(r.spread), r.spread},
+         {page::fixed(r.losses.front(), 3) + " → " + page::fixed(r.losses.back(), 3), r.losses.back()}});
   }
-  return out + "</table>\n";
+  return page::to_html(table);
 }
 
 std::string step_bars(const std::vector<LayoutResult>& results) {
   Picoseconds longest = 1;
   for (const LayoutResult& r : results) longest = std::max({longest, r.predicted_step, r.measured_step});
   constexpr double kLeft = 110, kBar = 14, kRow = 40;
-  std::string out;
+  Svg svg("step times, predicted and measured");
   for (size_t i = 0; i < results.size(); ++i) {
     const LayoutResult& r = results[i];
-    const double y = static_cast<double>(i) * kRow + 4, scale = (kWidth - kLeft - 160) / static_cast<double>(longest);
+    const double y = static_cast<double>(i) * kRow + 4,
+                 scale = (kPictureWidth - kLeft - 160) / static_cast<double>(longest);
     const double predicted = static_cast<double>(r.predicted_step) * scale,
                  measured = static_cast<double>(r.measured_step) * scale;
-    out += label(kLeft - 10, y + kBar + 4, r.layout, "end");
-    out += box(kLeft, y, predicted, kBar, "#56b4e9") +
-           label(kLeft + predicted + 6, y + 11, "predicted " + format_time(r.predicted_step));
-    out += box(kLeft, y + kBar + 2, measured, kBar, "#0072b2") +
-           label(kLeft + measured + 6, y + kBar + 13, "measured " + format_time(r.measured_step));
+    svg.text(kLeft - 10, y + kBar + 4, r.layout, "end");
+    svg.rect(kLeft, y, predicted, kBar, page::kSky);
+    svg.text(kLeft + predicted + 6, y + 11, "predicted " + format_time(r.predicted_step));
+    svg.rect(kLeft, y + kBar + 2, measured, kBar, page::kBlue);
+    svg.text(kLeft + measured + 6, y + kBar + 13, "measured " + format_time(r.measured_step));
   }
-  return svg(static_cast<double>(results.size()) * kRow + 4, out);
+  return svg.finish(static_cast<double>(results.size()) * kRow + 4);
 }
 
 std::string loss_curves(const std::vector<LayoutResult>& results) {
-  static constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                             "#e69f00", "#56b4e9", "#8a8f98"};
-  constexpr double kLeft = 50, kTop = 10, kHeight = 220, kRight = 130;
-  double low = 1e30, high = -1e30;
-  size_t steps = 2;
-  for (const LayoutResult& r : results) {
-    for (double loss : r.losses) low = std::min(low, loss), high = std::max(high, loss);
-    steps = std::max(steps, r.losses.size());
-  }
-  if (high <= low) high = low + 1;
-  const auto x = [&](size_t step) {
-    return kLeft + (kWidth - kLeft - kRight) * static_cast<double>(step) / static_cast<double>(steps - 1);
-  };
-  const auto y = [&](double loss) { return kTop + kHeight * (high - loss) / (high - low); };
-  std::string out;
-  for (int i = 0; i <= 4; ++i) {
-    const double loss = low + (high - low) * i / 4;
-    out += line(kLeft, y(loss), kWidth - kRight, y(loss)) + label(kLeft - 6, y(loss) + 4, number(loss, 2), "end");
-  }
-  out += label(kLeft, kTop + kHeight + 18, "step 0") +
-         label(kWidth - kRight, kTop + kHeight + 18, "step " + std::to_string(steps - 1), "end");
+  page::LinePanel panel;
+  panel.x = {"step", page::count_text, page::Spacing::linear, 1, true};
+  panel.y = {"loss", [](double loss) { return page::rounded(loss); }, page::Spacing::linear};
+  panel.x_is_count = false;
   for (size_t i = 0; i < results.size(); ++i) {
-    const char* colour = kColours[i % std::size(kColours)];
-    // Layouts train alike, so later curves are dashed for the earlier ones to show through.
-    out += std::string("<polyline fill=\"none\" stroke=\"") + colour + "\" stroke-width=\"2\"" +
-           (i ? " stroke-dasharray=\"6 " + std::to_string(3 + 3 * i) + "\"" : "") + " points=\"";
-    for (size_t s = 0; s < results[i].losses.size(); ++s)
-      out += number(x(s)) + "," + number(y(results[i].losses[s])) + " ";
-    out += "\"/>\n" + box(kWidth - kRight + 12, kTop + 18.0 * static_cast<double>(i), 10, 10, colour) +
-           label(kWidth - kRight + 28, kTop + 18.0 * static_cast<double>(i) + 9, results[i].layout);
+    page::Line line{results[i].layout, i, page::Line::Look::overlaid, {}};
+    for (size_t step = 0; step < results[i].losses.size(); ++step)
+      line.points.push_back({static_cast<double>(step), results[i].losses[step], ""});
+    panel.lines.push_back(std::move(line));
   }
-  return svg(kTop + kHeight + 26, out);
+  return page::line_chart("loss of every step, by layout", {panel});
 }
 
-/// Rows of the compute stream with communication as a thin row below; white is waiting.
-std::string timeline_rows(const Timeline& timeline, Picoseconds longest, double top, const std::string& title,
-                          double& height) {
+/// Rows of the compute stream with communication as a thin row below; white is waiting. The height that it takes.
+double timeline_rows(Svg& svg, const Timeline& timeline, Picoseconds longest, double top, const std::string& title) {
   constexpr double kLeft = 60, kCompute = 16, kComm = 5, kRow = 26;
   const size_t step = timeline.median_step();
   const Picoseconds begin = timeline.steps[step].start;
-  const double scale = (kWidth - kLeft - 4) / static_cast<double>(longest);
+  const double scale = (kPictureWidth - kLeft - 4) / static_cast<double>(longest);
   const Plan& plan = *timeline.plan;
-  std::string out = label(kLeft, top + 12, title);
+  svg.text(kLeft, top + 12, title);
   const double rows_top = top + 20;
   const uint32_t ranks = std::min(plan.mesh.ranks(), 16u);
   for (uint32_t rank = 0; rank < ranks; ++rank)
-    out += label(kLeft - 8, rows_top + rank * kRow + 12, "rank " + std::to_string(rank), "end");
+    svg.text(kLeft - 8, rows_top + rank * kRow + 12, "rank " + std::to_string(rank), "end");
   for (const Span& span : timeline.of_step(step)) {
     if (span.rank >= ranks) continue;
     const Program& program = plan.programs[plan.role(span.rank)];
@@ -186,47 +111,40 @@ std::string timeline_rows(const Timeline& timeline, Picoseconds longest, double 
     const double x = kLeft + static_cast<double>(start - begin) * scale,
                  w = static_cast<double>(span.end - start) * scale;
     const double y = rows_top + span.rank * kRow;
-    out += box(x, comm ? y + kCompute + 1 : y, w, comm ? kComm : kCompute, colour_of(category_of(body, op)),
-               to_text(plan, {span.rank, span.call, span.op}) + "  " + format_time(span.end - start));
+    svg.rect(x, comm ? y + kCompute + 1 : y, w, comm ? kComm : kCompute, colour_of(category_of(body, op)),
+             to_text(plan, {span.rank, span.call, span.op}) + "  " + format_time(span.end - start));
   }
-  height = 20 + ranks * kRow + 8;
-  return out;
+  return 20 + ranks * kRow + 8;
 }
 
 std::string timelines(const LayoutResult& r) {
   const Picoseconds longest = std::max({r.predicted_step, r.measured_step, Picoseconds{1}});
-  double upper = 0, lower = 0;
-  std::string out = timeline_rows(r.predicted, longest, 0, "predicted, " + format_time(r.predicted_step), upper);
-  out += timeline_rows(r.measured, longest, upper, "measured, " + format_time(r.measured_step), lower);
-  return svg(upper + lower, out);
-}
-
-std::string legend() {
-  std::string out = "<p class=\"soft\">";
+  Svg svg("both timelines of " + r.layout);
+  std::vector<Svg::Key> keys;
   for (int c = 0; c < kCategories; ++c) {
-    const Category category = static_cast<Category>(c);
-    out += std::string("<span class=\"key\" style=\"background:") + colour_of(category) + "\"></span>" +
-           std::string(name_of(category));
+    const auto category = static_cast<Category>(c);
+    keys.push_back({std::string(name_of(category)), colour_of(category)});
   }
-  return out + "</p>\n";
+  double y = svg.legend(0, 0, kPictureWidth, keys) + 6;
+  y += timeline_rows(svg, r.predicted, longest, y, "predicted, " + format_time(r.predicted_step));
+  y += timeline_rows(svg, r.measured, longest, y, "measured, " + format_time(r.measured_step));
+  return svg.finish(y);
 }
 
 }  // namespace
 
 std::string report_to_html(const ReportText& text, const std::vector<LayoutResult>& results, size_t shown) {
-  std::string out =
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width\">\n<title>" +
-      escaped(text.title) + "</title>\n<style>" + kStyle + "</style></head><body>\n<h1>" + escaped(text.title) +
-      "</h1>\n<p>" + escaped(text.model) + "<br>\n" + escaped(text.data) + "<br>\n" + escaped(text.machine) +
-      "<br>\n<span class=\"soft\">" + escaped(text.date) + "</span></p>\n";
-  out += "<h2>Predicted and measured</h2>\n<p>" + escaped(text.best) + "</p>\n" + table(results) + step_bars(results);
-  out += "<h2>The loss falls, whatever the layout</h2>\n" + loss_curves(results);
-  out += "<h2>Both timelines of " + escaped(results[shown].layout) +
-         "</h2>\n<p>Each row is a rank: what it computes above, what it communicates in the thin "
-         "row below. Hold the pointer over a box to see its task.</p>\n" +
-         legend() + timelines(results[shown]);
-  return out + "</body></html>\n";
+  std::string out = page::heading(1, text.title);
+  for (const std::string& line : {text.model, text.data, text.machine}) out += page::paragraph(line);
+  out += page::paragraph(text.date, "soft");
+  out += page::heading(2, "Predicted and measured") + page::paragraph(text.best) + table(results) + step_bars(results);
+  out += page::heading(2, "The loss falls, whatever the layout") + loss_curves(results);
+  out += page::heading(2, "Both timelines of " + results[shown].layout) +
+         page::paragraph(
+             "Each row is a rank: what it computes above, what it communicates in the thin row below. Hold "
+             "the pointer over a box to see its task.") +
+         timelines(results[shown]);
+  return page::document(text.title, out);
 }
 
 }  // namespace pgram::cli

@@ -3,13 +3,13 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cli/bill_text.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/memory_text.h"
 #include "cli/simulation_flags.h"
 #include "core/base/errors.h"
 #include "core/base/units.h"
-#include "core/plan/plan_file.h"
 #include "core/timeline/explanation.h"
 #include "core/timeline/summary.h"
 #include "sim/simulate.h"
@@ -30,19 +30,7 @@ int run(const Flags& flags) {
     return std::chrono::duration<double, std::milli>(b - a).count();
   };
   const Clock::time_point begin = Clock::now();
-  Plan plan;
-  if (!flags.file.empty()) {
-    plan = read_plan(flags.file);
-    require_verified(plan, flags.file);
-  } else {
-    if (flags.plan.model.empty())
-      throw InputError(
-          "FILE", "name a plan file (pgram plan --out writes one), or describe a plan with --model, --cluster, ...");
-    if (flags.plan.cluster.empty())
-      throw InputError("--cluster", "missing: where it shall run, for example --cluster dgx-h100:2");
-    plan = flags.plan.make(find_cluster(
-        flags.plan.cluster, static_cast<uint32_t>(std::min<uint64_t>(flags.plan.find_layout().ranks(), 1u << 20))));
-  }
+  const Plan plan = plan_of(flags.file, flags.plan);
   const Cluster cluster = cluster_of(plan, flags.plan.cluster, flags.device);
   const SimulationOptions options = flags.simulation.options(plan, cluster);
   const Clock::time_point planned = Clock::now();
@@ -52,12 +40,14 @@ int run(const Flags& flags) {
   if (!flags.out.empty()) write_timeline(result.timeline, flags.out);
   const Summary summary = summarise(result.timeline);
   const Explanation explanation = explain(result.timeline);
+  const StepBill bill = step_bill(result.timeline, summary, cluster);
   if (flags.json) {
     nlohmann::ordered_json out;
     for (const auto& [key, value] : plan.facts) out["plan"][key] = value;
     out["memory"] = memory_to_json(plan, cluster);
     out["memory"]["peak_per_rank"] = peak_to_json(result.timeline, cluster);
     out["summary"] = nlohmann::ordered_json::parse(summary_to_json(result.timeline, summary));
+    if (const auto json = to_json(bill); !json.empty()) out["bill"] = json;
     out["explanation"] = nlohmann::ordered_json::parse(explanation_to_json(result.timeline, explanation));
     out["simulation"] = {{"ranks", plan.mesh.ranks()},
                          {"ranks_simulated", result.classes},
@@ -72,6 +62,7 @@ int run(const Flags& flags) {
   }
   std::printf("%s", summary_to_text(result.timeline, summary).c_str());
   std::printf("%s\n", explanation_to_text(result.timeline, explanation).c_str());
+  std::printf("%s", to_text(bill).c_str());
   std::printf("%s", memory_to_text(plan, cluster).c_str());
   std::printf("%s", peak_to_text(result.timeline, cluster).c_str());
   const bool folded = result.classes < plan.mesh.ranks();

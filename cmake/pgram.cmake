@@ -42,11 +42,12 @@ endfunction()
 # The programs that hold tests with the label "tsan".
 add_custom_target(tsan_tests)
 
-# pgram_test(folder DEPENDS libs... [SLOW filter] [TSAN filter]): one GoogleTest program from tests/<folder>/*.cpp, every
+# pgram_test(folder DEPENDS libs... [SLOW filter] [TSAN filter] [LOCK name]): one GoogleTest program from tests/<folder>/*.cpp, every
 # case a CTest test. Cases that match the TSAN filter get the label "tsan" (run under ThreadSanitizer: threads of our own
-# only, nothing that enters oneDNN or OpenMP), others that match the SLOW filter "slow" (not run under ASan).
+# only, nothing that enters oneDNN or OpenMP), others that match the SLOW filter "slow" (not run under ASan). Of tests with one LOCK
+# only one runs at a time.
 function(pgram_test folder)
-  cmake_parse_arguments(ARG "" "SLOW;TSAN" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SLOW;TSAN;LOCK" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
   if(NOT sources)
     return()
@@ -76,6 +77,9 @@ function(pgram_discover target folder label filter)
   set(properties TIMEOUT 300)
   if(label)
     list(APPEND properties LABELS ${label})
+  endif()
+  if(ARG_LOCK)
+    list(APPEND properties RESOURCE_LOCK ${ARG_LOCK})
   endif()
   gtest_discover_tests(${target} TEST_PREFIX "${folder}." TEST_FILTER "${filter}" TEST_LIST ${target}_${label}
                        DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})

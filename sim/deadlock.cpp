@@ -75,10 +75,10 @@ class WaitChain {
       const uint32_t task = open.back();
       open.pop_back();
       if (const auto found = candidates.find(task); found != candidates.end()) return found->second;
-      for (uint32_t before : order.predecessors(task)) {
+      order.for_predecessors(task, [&](uint32_t before) {
         if (!seen[before]) open.push_back(before);
         seen[before] = 1;
-      }
+      });
     }
     if (candidates.empty() || candidates.begin()->first >= *member->task) return std::nullopt;
     return candidates.begin()->second;

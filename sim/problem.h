@@ -24,6 +24,7 @@ struct Instance {
 
 struct Problem {
   const Plan& plan;
+  const Usage& usage;
   std::vector<uint32_t> first_op{};  ///< per body
   std::vector<Instance> instances{};
   std::vector<uint32_t> meeting_size{};  ///< instances that must arrive before an operation starts

@@ -109,7 +109,7 @@ struct Setup {
         costs(plan, usage, groups, cluster, options),
         changes(in_order(options.link_changes)),
         traffic(find_traffic(plan, cluster, options)),
-        problem{plan} {
+        problem{plan, usage} {
     engine = choose_engine(options, demand);
     const bool events = engine == Engine::events;
     const uint32_t shared_cores = events ? demand.cores : 0;

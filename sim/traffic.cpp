@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "sim/collectives/ring_hops.h"
 #include "sim/collectives/uses.h"
 #include "sim/hash.h"
 #include "sim/topology_views.h"
@@ -59,63 +60,32 @@ double even_volume(Kernel kernel, Algorithm algorithm, double members) {
 /// What a group's lanes use, one link after the other; a link may come several times.
 class UseFinder {
  public:
-  /// `members` of a collective ascending, and so node by node.
-  UseFinder(const std::vector<uint32_t>& members, const Cluster& cluster) : members_(members), cluster_(cluster) {}
+  explicit UseFinder(const Cluster& cluster) : cluster_(cluster), hops_(cluster) {}
 
+  /// `members` of a collective ascending.
   template <class F>
-  void each(const Lane& lane, F&& use) {
-    if (lane.kernel == Kernel::send) return along(members_[0], members_[1], 1, use);
-    const Collective collective = collective_of(lane.kernel);
-    const double wire = wire_bytes(lane.protocol), members = static_cast<double>(members_.size());
-    const double volume = even_volume(lane.kernel, lane.algorithm, members);
-    if (volume > 0 && has_switch()) return even(volume * wire, use);
-    // Without one, rings follow the wires.
-    const Algorithm algorithm = volume > 0 ? Algorithm::ring : lane.algorithm;
-    const double scale = volume > 0 ? volume / bus_factor(collective, static_cast<uint32_t>(members_.size())) : 1;
-    for (const LinkUse& u : collective_uses(collective, algorithm, members_, cluster_, wire))
-      use(u.link, u.weight * scale);
+  void each(const Lane& lane, const std::vector<uint32_t>& members, F&& use) {
+    if (lane.kernel == Kernel::send) return along(members[0], members[1], 1, use);
+    const double wire = wire_bytes(lane.protocol);
+    // Even load is a ring's; where devices are wired to one another, its wires carry it too.
+    if (const double volume = even_volume(lane.kernel, lane.algorithm, static_cast<double>(members.size()))) {
+      for (const auto& [from, to, share] : hops_.of(members))
+        along(members[from], members[to], volume * wire * share, use);
+      return;
+    }
+    for (const LinkUse& u : collective_uses(collective_of(lane.kernel), lane.algorithm, members, cluster_, wire))
+      use(u.link, u.weight);
   }
 
  private:
-  /// Members of a node are joined by a switch, and not by wires from device to device.
-  bool has_switch() {
-    cluster_.route(members_[0], members_[1], route_);
-    return cluster_.topology->ends(route_[0]).to >= cluster_.devices;
-  }
-  /// As many rings as a node has members, each turned by one, so that each comes into the node and leaves it by another
-  /// member's NIC: within a node everybody passes all on, and between nodes every NIC carries its part. What
-  /// collective_uses() says of a ring, without making it: a large plan has thousands of groups.
-  template <class F>
-  void even(double volume, F&& use) {
-    find_nodes();
-    const size_t nodes = first_of_node_.size() - 1;
-    for (size_t n = 0; n < nodes; ++n) {
-      const size_t first = first_of_node_[n], here = first_of_node_[n + 1] - first;
-      for (size_t i = 0; here > 1 && i < here; ++i)
-        along(members_[first + i], members_[first + (i + 1) % here], volume, use);
-      if (nodes == 1) break;
-      const size_t next = (n + 1) % nodes, there = first_of_node_[next + 1] - first_of_node_[next];
-      const double part = volume / static_cast<double>(here);
-      for (size_t i = 0; i < here; ++i)
-        along(members_[first + i], members_[first_of_node_[next] + i % there], part, use);
-    }
-  }
-  void find_nodes() {
-    if (!first_of_node_.empty()) return;
-    for (size_t i = 0; i < members_.size(); ++i) {
-      if (i == 0 || cluster_.node_of(members_[i]) != cluster_.node_of(members_[i - 1])) first_of_node_.push_back(i);
-    }
-    first_of_node_.push_back(members_.size());
-  }
   template <class F>
   void along(uint32_t from, uint32_t to, double weight, F&& use) {
     cluster_.route(from, to, route_);
     for (uint32_t link : route_) use(link, weight);
   }
 
-  const std::vector<uint32_t>& members_;
   const Cluster& cluster_;
-  std::vector<size_t> first_of_node_;
+  RingHops hops_;
   std::vector<uint32_t> route_;
 };
 
@@ -142,16 +112,15 @@ void each_group(const Plan& plan, const Usage& usage, const Groups& groups, cons
 /// the way, of links by their number in the Topology: most of the time goes into finding them.
 class MostAsked {
  public:
-  explicit MostAsked(uint32_t links) : most_(links), of_group_(links), of_lane_(links) {}
+  MostAsked(uint32_t links, const std::vector<Cluster>& epochs)
+      : most_(links), of_group_(links), of_lane_(links), finders_(epochs.begin(), epochs.end()) {}
 
-  void add(uint32_t group, const std::vector<Lane>& lanes, const std::vector<uint32_t>& members,
-           const std::vector<Cluster>& epochs) {
-    for (uint16_t e = 0; e < epochs.size(); ++e) {
-      UseFinder finder(members, epochs[e]);
+  void add(uint32_t group, const std::vector<Lane>& lanes, const std::vector<uint32_t>& members) {
+    for (uint16_t e = 0; e < finders_.size(); ++e) {
       for (uint16_t l = 0; l < lanes.size(); ++l) {
         const Lane& lane = lanes[l];
         in_lane_.clear();
-        finder.each(lane, [&](uint32_t link, double weight) {
+        finders_[e].each(lane, members, [&](uint32_t link, double weight) {
           uses_.push_back({link, group, weight, l, e});
           if (of_lane_[link] == 0) in_lane_.push_back(link);
           of_lane_[link] += weight;
@@ -170,6 +139,7 @@ class MostAsked {
 
  private:
   std::vector<double> most_, of_group_, of_lane_;
+  std::vector<UseFinder> finders_;  // of each epoch
   std::vector<uint32_t> in_group_, in_lane_;
   std::vector<Use> uses_;
 };
@@ -263,14 +233,14 @@ Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, con
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
   const Topology& topology = *cluster.topology;
-  MostAsked asked(topology.num_links());
+  MostAsked asked(topology.num_links(), epochs);
   rank_.assign(groups.size(), kNone);
   comm_.resize(groups.size());
   each_group(plan, usage, groups, costs,
              [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
                rank_[group] = rank;
                comm_[group] = comm;
-               asked.add(group, lanes, members, epochs);
+               asked.add(group, lanes, members);
              });
   if (asked.uses().empty()) return;
   const std::vector<LinkState> states = find_states(topology, changes);

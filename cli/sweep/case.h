@@ -29,6 +29,15 @@ struct Case {
   bool operator==(const Case&) const = default;
 };
 
+/// A column of inputs in the results file, in CSV, in `--where` and in a sweep's filters: text or a whole number.
+struct InputColumn {
+  const char* name;
+  const char* help;
+  std::string (*text)(const Case&) = nullptr;
+  uint64_t (*number)(const Case&) = nullptr;  ///< where it is no text
+};
+std::span<const InputColumn> input_columns();
+
 /// Everything that a case says, all of it numbers. Those of time are of one step. Shares are of the step, the mean over
 /// all ranks' compute streams; those from `forward` to `other_idle` add up to 1.
 struct Figures {
@@ -40,10 +49,11 @@ struct Figures {
   double fill = 0, steady = 0, drain = 0;                                ///< pipeline bubbles
   double imbalance = 0;                                                  ///< waits for a collective's slowest
   double other_idle = 0;
-  double joules = 0, watts_per_device = 0;  ///< of a step; mean
-  double dollars = 0, dollars_per_million_tokens = 0;
-  double goodput = 0;                      ///< share of the time that is not lost to failures and checkpoints
-  double checkpoint_interval_seconds = 0;  ///< the best one
+  // 0 where the files of device and cluster do not say it.
+  double joules = 0, watts_per_device = 0;             ///< of a step; mean, of a device by itself
+  double dollars = 0, dollars_per_million_tokens = 0;  ///< of a step, failures left out
+  double goodput = 0;                                  ///< time not lost to failures and checkpoints
+  double checkpoint_interval_seconds = 0;              ///< the best one
 };
 
 /// A column: name in the results file, in CSV and in `--by`, its unit, and what it is in a few words.
@@ -52,6 +62,9 @@ struct FigureColumn {
   const char* unit;
   const char* help;
   double Figures::*value;
+  bool more_is_better = false;
+  bool zero_is_unknown = false;  ///< the files of device and cluster do not give it: "-", an empty cell, the last place
+  bool is_known(const Figures& figures) const { return !zero_is_unknown || figures.*value != 0; }
 };
 std::span<const FigureColumn> figure_columns();
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "cli/sweep/case.h"
@@ -17,16 +18,25 @@ class Inputs {
  public:
   const Model& model(const std::string& name);
   const Cluster& cluster(const std::string& name);
+  /// Known by this name from now on, whatever the library has.
+  void keep(const std::string& name, Model model) { models_.insert_or_assign(name, std::move(model)); }
+  void keep(const std::string& name, Cluster cluster) { clusters_.insert_or_assign(name, std::move(cluster)); }
 
  private:
   std::map<std::string, Model> models_;
   std::map<std::string, Cluster> clusters_;
 };
 
-/// A Plan of a case, verified; or why there is none.
+/// A Plan of a case; or why there is none.
 struct PlannedCase {
   std::shared_ptr<const Plan> plan;
   std::string unfit, error;
+  /// Made by the first case that fits, thread-safe: what does not fit need not be proved.
+  struct Verdict {
+    std::once_flag once;
+    std::string error;
+  };
+  std::shared_ptr<Verdict> verdict;
 };
 PlannedCase plan_case(const Case&, Inputs&);
 /// `planned` is of this case or of another of its PlanGroup. Never throws for what the case itself is.

@@ -27,9 +27,15 @@ struct Sweep {
     int line = 0;
   };
   std::vector<Filter> filters;  ///< a case stays if all are true
+  /// Where in the file they are, for messages; a Sweep that comes from no file has none.
+  struct Lines {
+    std::vector<int> models, clusters;
+    int layouts = 0;
+  } lines;
 };
 
 /// InputError names file, line and field.
 Sweep read_sweep(const std::string& path);
+Sweep parse_sweep(const std::string& text, const std::string& path);
 
 }  // namespace pgram::sweep

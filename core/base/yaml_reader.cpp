@@ -91,6 +91,7 @@ class TreeBuilder : public YAML::EventHandler {
   struct Frame {
     YamlValue value;
     std::string key;
+    int key_line = 0;
     bool expects_key = false;
   };
 
@@ -140,6 +141,7 @@ class TreeBuilder : public YAML::EventHandler {
       if (other.key == text)
         fail(mark, "the key " + quoted(text) + " is given twice, first in line " + std::to_string(other.line));
     frame.key = text;
+    frame.key_line = mark.line + 1;
     frame.expects_key = false;
   }
 
@@ -151,6 +153,7 @@ class TreeBuilder : public YAML::EventHandler {
     Frame& frame = stack_.back();
     if (frame.value.kind == Kind::mapping) {
       value.key = std::move(frame.key);
+      if (value.kind == Kind::null) value.line = frame.key_line;  // yaml-cpp says where the next key is
       frame.expects_key = true;
     }
     frame.value.children.push_back(std::move(value));
@@ -274,6 +277,33 @@ double YamlRow::number(size_t index, double min, double max, int decimal_exponen
   return checked_number(*file_, field_, at(index), min, max, decimal_exponent);
 }
 
+YamlItem::YamlItem(std::shared_ptr<const std::string> file, std::shared_ptr<const YamlValue> tree, std::string field,
+                   const YamlValue& value)
+    : file_(std::move(file)), tree_(std::move(tree)), field_(std::move(field)), value_(&value) {}
+
+bool YamlItem::is_mapping() const {
+  return value_->kind == Kind::mapping;
+}
+int YamlItem::line() const {
+  return value_->line;
+}
+void YamlItem::fail(const std::string& message) const {
+  throw InputError(*file_, value_->line, field_, message);
+}
+std::string YamlItem::text() const {
+  if (value_->kind != Kind::scalar) fail("expected one value, got " + describe(*value_));
+  return value_->text;
+}
+uint64_t YamlItem::integer(uint64_t min, uint64_t max) const {
+  return checked_integer(*file_, field_, *value_, min, max);
+}
+double YamlItem::number(double min, double max, int decimal_exponent) const {
+  return checked_number(*file_, field_, *value_, min, max, decimal_exponent);
+}
+YamlFields YamlItem::fields() const {
+  return YamlFields(file_, tree_, field_, *value_);
+}
+
 YamlFields::YamlFields(std::shared_ptr<const std::string> file, std::shared_ptr<const YamlValue> tree, std::string path,
                        const YamlValue& value)
     : file_(std::move(file)), tree_(std::move(tree)), path_(std::move(path)), value_(&value) {
@@ -358,6 +388,16 @@ YamlRow YamlFields::row(const std::string& key) {
   const YamlValue& value = need(key);
   if (value.kind != Kind::sequence) fail(key, "expected a row [..., ...], got " + describe(value));
   return YamlRow(file_, path_of(key), value);
+}
+
+std::vector<YamlItem> YamlFields::items(const std::string& key) {
+  const YamlValue* value = find(key);
+  if (value == nullptr) return {};
+  if (value->kind != Kind::sequence) return {YamlItem(file_, tree_, path_of(key), *value)};
+  std::vector<YamlItem> items;
+  items.reserve(value->children.size());
+  for (const YamlValue& child : value->children) items.emplace_back(file_, tree_, path_of(key), child);
+  return items;
 }
 
 void YamlFields::refuse_unknown() const {

@@ -32,6 +32,28 @@ class YamlRow {
   const YamlValue* value_;
 };
 
+class YamlFields;
+
+/// One entry of a list: a plain value or a mapping.
+class YamlItem {
+ public:
+  YamlItem(std::shared_ptr<const std::string> file, std::shared_ptr<const YamlValue> tree, std::string field,
+           const YamlValue& value);
+  bool is_mapping() const;
+  int line() const;
+  std::string text() const;
+  uint64_t integer(uint64_t min, uint64_t max) const;
+  double number(double min, double max, int decimal_exponent = 0) const;  ///< as YamlRow::number
+  YamlFields fields() const;
+  [[noreturn]] void fail(const std::string& message) const;
+
+ private:
+  std::shared_ptr<const std::string> file_;
+  std::shared_ptr<const YamlValue> tree_;
+  std::string field_;
+  const YamlValue* value_;
+};
+
 /// A mapping. Keys that were asked for are the known ones: after reading, `refuse_unknown` names any other.
 class YamlFields {
  public:
@@ -47,6 +69,8 @@ class YamlFields {
   /// Empty when the key is absent.
   std::vector<YamlRow> rows(const std::string& key);
   YamlRow row(const std::string& key);
+  /// The entries of a list, or the one value that stands for a list of one. Empty when the key is absent.
+  std::vector<YamlItem> items(const std::string& key);
 
   void refuse_unknown() const;
   const std::string& file() const { return *file_; }
@@ -55,6 +79,7 @@ class YamlFields {
  private:
   friend YamlFields read_yaml(const std::string&);
   friend YamlFields parse_yaml(const std::string&, const std::string&);
+  friend YamlFields YamlItem::fields() const;
   YamlFields(std::shared_ptr<const std::string> file, std::shared_ptr<const YamlValue> tree, std::string path,
              const YamlValue& value);
   const YamlValue* find(const std::string& key);

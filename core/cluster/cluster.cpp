@@ -54,6 +54,7 @@ Cluster make_cluster(const std::string& name, const ClusterFile& file) {
   cluster.name = name;
   cluster.device = file.device;
   cluster.nccl = file.nccl;
+  cluster.operation = file.operation;
   build_topology(file, cluster);
   return cluster;
 }

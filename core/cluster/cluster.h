@@ -11,6 +11,7 @@
 
 #include "core/base/units.h"
 #include "core/cluster/collective_profile.h"
+#include "core/cluster/operation.h"
 
 namespace pgram {
 
@@ -49,8 +50,13 @@ struct Device {
   struct Fitted {
     bool matmul = false, attention = false, memory = false;
   } fitted;
-  Seconds launch_seconds = 0;            ///< added to every kernel on its stream
-  uint32_t sms = 0;                      ///< streaming multiprocessors of a GPU; 0: not known
+  Seconds launch_seconds = 0;  ///< added to every kernel on its stream
+  uint32_t sms = 0;            ///< streaming multiprocessors of a GPU; 0: not known
+  /// Mean power by what the compute stream does: nothing, a task, nothing while the device communicates. 0: not known.
+  struct Watts {
+    double idle = 0, compute = 0, communication = 0;
+    bool known() const { return compute > 0; }
+  } watts;
   double copy_bytes_per_second = 0;      ///< CPU: memory copies between ranks
   Seconds transfer_latency_seconds = 0;  ///< CPU: one rendezvous
   std::vector<MeasuredKernel> kernels;
@@ -127,6 +133,7 @@ struct Cluster {
   std::string shape;              ///< for people: "torus 4 x 4 x 4"
   std::shared_ptr<const Topology> topology;
   std::optional<CollectiveProfile> nccl;  ///< what NCCL knows of its nodes
+  Operation operation;                    ///< power, price, failures
 
   const ClusterGraph& graph() const { return topology->graph(); }
   uint32_t node_of(uint32_t device_index) const { return device_index / devices_per_node; }

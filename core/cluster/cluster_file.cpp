@@ -88,6 +88,7 @@ static void read_node(YamlFields& fields, const std::string& devices_key, Cluste
   if (fields.has("between")) fabric.between = read_wire(fields.fields("between"));
   fabric.nics = static_cast<uint32_t>(fields.integer_or("nics", 1, kMaxDevicesPerNode, fabric.devices_per_node));
   if (fields.has("nccl")) cluster.nccl = read_collective_profile(fields.fields("nccl"), fabric.devices_per_node);
+  read_node_operation(fields, cluster.operation);
   // Without a word about PCIe it never limits.
   fabric.pcie = {"pcie", fabric.between.bytes_per_second, 0};
   if (fields.has("pcie")) read_pcie(fields.fields("pcie"), fabric);
@@ -155,12 +156,14 @@ ClusterFile read_cluster_file(const std::string& path) {
   const std::string kind = fields.has("topology") ? fields.fields("topology").text("kind") : "";
   if (is_direct(kind)) {
     cluster.device = read_device_of(fields);
+    read_node_operation(fields, cluster.operation);
     const uint64_t per_node = fields.integer_or("devices_per_node", 1, kMaxDevices, 0);
     cluster.graph = read_direct_topology(fields.fields("topology"), static_cast<uint32_t>(per_node), cluster.shape);
   } else {
     read_nodes(fields, path, cluster);
   }
   cluster.description = fields.text_or("description", cluster.description);
+  read_cluster_operation(fields, cluster.operation);
   fields.refuse_unknown();
   if (!cluster.graph) {
     validate(cluster.fabric, path, "nodes");

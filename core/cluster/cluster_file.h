@@ -16,6 +16,7 @@ struct ClusterFile {
   std::optional<ShapedGraph> graph;  ///< instead of all three: ring, torus, fully connected, or a graph written out
   std::string shape;                 ///< for people: "torus 4 x 4 x 4"
   std::optional<CollectiveProfile> nccl;
+  Operation operation;
 };
 
 /// A cluster file names a node of the library ("node: dgx-h100") or says the same itself (device, devices_per_node,

@@ -84,6 +84,17 @@ static std::string text_of(const Device::Fitted& fitted) {
   return text;
 }
 
+static Device::Watts read_watts(YamlFields fields) {
+  Device::Watts watts;
+  watts.idle = fields.number("idle", 1e-3, 1e6);
+  for (const auto& [key, value] : {std::pair("compute", &watts.compute), {"communication", &watts.communication}}) {
+    *value = fields.number(key, 1e-3, 1e6);
+    if (*value < watts.idle) fields.fail(key, "expected at least the " + format_number(watts.idle) + " of idle");
+  }
+  fields.refuse_unknown();
+  return watts;
+}
+
 Device read_device(const std::string& path) {
   YamlFields fields = read_yaml(path);
   refuse_version(fields, "pgram_device", kVersion);
@@ -101,6 +112,7 @@ Device read_device(const std::string& path) {
   device.fitted = read_fitted(fields);
   device.launch_seconds = fields.number("launch_us", 0, 1e6, -6);
   device.sms = static_cast<uint32_t>(fields.integer_or("sms", 1, 4096, 0));
+  if (fields.has("watts")) device.watts = read_watts(fields.fields("watts"));
   if (device.is_cpu) {
     device.copy_bytes_per_second = fields.number("copy_gb_per_s", 1e-3, 1e6, 9);
     device.transfer_latency_seconds = fields.number("transfer_latency_us", 0, 1e6, -6);
@@ -169,6 +181,10 @@ static std::string to_yaml(const Device& device) {
   if (const std::string fitted = text_of(device.fitted); !fitted.empty()) line("fitted", fitted);
   line("launch_us", format_number(device.launch_seconds, -6));
   if (device.sms) line("sms", std::to_string(device.sms));
+  if (device.watts.known()) {
+    line("watts", "{idle: " + format_number(device.watts.idle) + ", compute: " + format_number(device.watts.compute) +
+                      ", communication: " + format_number(device.watts.communication) + "}");
+  }
   if (device.is_cpu) {
     line("copy_gb_per_s", format_number(device.copy_bytes_per_second, 9));
     line("transfer_latency_us", format_number(device.transfer_latency_seconds, -6));

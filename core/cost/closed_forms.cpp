@@ -33,11 +33,12 @@ struct Forms {
   double inside, between;  ///< seconds a byte of a member; 0 where no such hop is
 
   std::optional<Line> ring() const {
-    const double per_byte = 1 / shape.ring_bytes_per_second();
-    if (has_root(collective)) return pipeline(per_byte);
+    if (has_root(collective)) return pipeline(1 / shape.ring_bytes_per_second());
     if (!passes_parts(collective) && collective != Collective::all_reduce) return std::nullopt;
     const double steps = passes_parts(collective) ? n - 1 : 2 * (n - 1);
-    return Line{steps * shape.hop_latency, steps / n * per_byte};
+    // Of the k rings each leaves a node in place of another one of its k hops.
+    const double turns = m > 1 && shape.even ? (k - 1) / k : 1;
+    return Line{steps * shape.hop_latency, steps / n * std::max(turns * inside, between / k)};
   }
 
   /// (n-2+c)(a + S/(cB)) with c = sqrt((n-2)S/(aB)) chunks is (sqrt((n-2)a) + sqrt(S/B))^2; one chunk at least.

@@ -9,9 +9,9 @@ namespace pgram {
 
 /// Textbook costs (Thakur, Rabenseifner, Gropp 2005; Hockney's latency + bytes/bandwidth; adding up is free). n ranks,
 /// k in each of m nodes, S bytes, a and B within a node, A and C (a member's own NIC) between nodes:
-/// - ring: all-reduce 2(n-1) steps of S/n, reduce-scatter and all-gather n-1; at min(B, kC), hops at their mean
-/// latency.
-///   Broadcast and reduce: a pipeline of the best number of chunks.
+/// - ring: all-reduce 2(n-1) steps of S/n, reduce-scatter and all-gather n-1, hops at their mean latency; at B in one
+///   node, over several at min(B k/(k-1), kC): k rings, each turned by one, so that a hop within a node carries k-1 of
+///   them. Broadcast and reduce: a pipeline of the best number of chunks, at min(B, kC).
 /// - tree: all-reduce over a double binary tree, up and down: 2 ceil(log2 k) a + 2 ceil(log2 m) A + 2S/min(B, kC).
 ///   Broadcast and reduce: a binomial tree.
 /// - halving_doubling, powers of two: near partners exchange the big halves. Reduce-scatter log2 k a + log2 m A +

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -14,13 +15,14 @@
 namespace pgram {
 namespace {
 
+/// Sequences of each stream: a task's is its place in the issue order of its program, from 1; 0 = none.
 using Clock = std::array<uint32_t, kStreams>;
 
 void join(Clock& into, const Clock& other) {
   for (int s = 0; s < kStreams; ++s) into[s] = std::max(into[s], other[s]);
 }
 
-/// What an op waits for: sequences of a few streams.
+/// What an operation waits for: sequences of a few streams.
 struct Needed {
   uint32_t streams = 0;  // bits
   Clock sequence;        // of those streams
@@ -30,7 +32,6 @@ struct Needed {
     sequence[stream] = is_new ? value : std::max(sequence[stream], value);
     streams |= 1u << stream;
   }
-  uint32_t operator[](int stream) const { return sequence[stream]; }
 };
 
 struct Position {
@@ -44,151 +45,201 @@ struct Wait {
 
 /// Last accesses of one field of one slot.
 struct FieldState {
-  uint32_t write_sequence = 0;  // 0 = never; sequences are per stream, from 1
+  uint32_t write_sequence = 0;
   uint8_t write_stream = 0;
   uint16_t readers = 0;  // streams that have read since the last write
-  Clock read_sequence{};
+  Clock read_sequence;   // of those streams
 };
 
-/// One operand of one op, as the fields it covers. Fields that only one stream ever touches cannot need a wait and are
-/// left out: most of them.
+/// A field that an op touches. Fields that only one stream ever touches cannot need a wait and are left out: most of
+/// them.
 struct Access {
   uint8_t formal = 0;
   bool writes = false;
-  uint16_t first_field = 0, num_fields = 0;
+  uint16_t field = 0;  ///< among the record's fields that several streams touch
+};
+
+/// One operation of a stream that touches such fields: an op, or all ops of a grouped body, which waits before its
+/// first and is awaited after its last. What touches none neither waits nor is awaited.
+struct Operation {
+  uint16_t first_op = 0, last_op = 0;
+  uint32_t first_access = 0, end_access = 0;
 };
 
 struct BodyAccesses {
   std::vector<Access> accesses;
-  std::vector<uint32_t> first;  // per op, and one past the end
+  std::vector<Operation> operations;
 };
 
-std::vector<BodyAccesses> shared_accesses(const Plan& plan) {
+struct SharedAccesses {
+  std::vector<BodyAccesses> bodies;
+  std::vector<uint32_t> fields;  ///< by record: how many several streams touch
+};
+
+SharedAccesses shared_accesses(const Plan& plan) {
+  const auto for_fields = [&](const Body& body, const Op& op, auto&& visit) {
+    for (int i = 0; i < op.num_operands; ++i) {
+      const Operand operand = body.operands[op.first_operand + i];
+      const uint16_t record = body.formals[operand.formal];
+      const bool whole = operand.field == kWhole;
+      const size_t first = whole ? 0 : operand.field;
+      const size_t count = whole ? plan.records[record].fields.size() : operand.fields;
+      for (size_t f = first; f < first + count; ++f) visit(operand.formal, record, f, i < op.num_writes);
+    }
+  };
   std::vector<std::vector<uint16_t>> streams(plan.records.size());  // record, field -> mask of streams
   for (size_t r = 0; r < plan.records.size(); ++r) streams[r].resize(plan.records[r].fields.size());
-  const auto range = [&](uint16_t record, Operand operand) {
-    const bool whole = operand.field == kWhole;
-    return std::pair<uint16_t, uint16_t>(whole ? 0 : operand.field,
-                                         whole ? plan.records[record].fields.size() : operand.fields);
-  };
   for (const Body& body : plan.bodies) {
     for (const Op& op : body.ops) {
-      for (int i = 0; i < op.num_operands; ++i) {
-        const Operand operand = body.operands[op.first_operand + i];
-        const uint16_t record = body.formals[operand.formal];
-        const auto [first, count] = range(record, operand);
-        for (int f = 0; f < count; ++f) streams[record][first + f] |= 1u << static_cast<int>(op.stream);
-      }
+      for_fields(body, op, [&](uint8_t, uint16_t record, size_t field, bool) {
+        streams[record][field] |= 1u << static_cast<int>(op.stream);
+      });
     }
   }
-  std::vector<BodyAccesses> result(plan.bodies.size());
-  for (size_t b = 0; b < plan.bodies.size(); ++b) {
-    const Body& body = plan.bodies[b];
-    BodyAccesses& out = result[b];
-    for (const Op& op : body.ops) {
-      out.first.push_back(static_cast<uint32_t>(out.accesses.size()));
-      for (int i = 0; i < op.num_operands; ++i) {
-        const Operand operand = body.operands[op.first_operand + i];
-        const uint16_t record = body.formals[operand.formal];
-        const auto [first, count] = range(record, operand);
-        const bool shared = std::any_of(streams[record].begin() + first, streams[record].begin() + first + count,
-                                        [](uint16_t mask) { return (mask & (mask - 1)) != 0; });
-        if (shared) out.accesses.push_back({operand.formal, i < op.num_writes, first, count});
-      }
+  SharedAccesses result;
+  const auto is_shared = [](uint16_t mask) { return (mask & (mask - 1)) != 0; };
+  for (const std::vector<uint16_t>& masks : streams)
+    result.fields.push_back(static_cast<uint32_t>(std::count_if(masks.begin(), masks.end(), is_shared)));
+  for (const Body& body : plan.bodies) {
+    BodyAccesses& out = result.bodies.emplace_back();
+    const auto size = [&] { return static_cast<uint32_t>(out.accesses.size()); };
+    for (uint16_t i = 0; i < body.ops.size(); ++i) {
+      const uint32_t first = size();
+      for_fields(body, body.ops[i], [&](uint8_t formal, uint16_t record, size_t field, bool writes) {
+        const std::vector<uint16_t>& masks = streams[record];
+        if (!is_shared(masks[field])) return;
+        const auto index = std::count_if(masks.begin(), masks.begin() + static_cast<ptrdiff_t>(field), is_shared);
+        out.accesses.push_back({formal, writes, static_cast<uint16_t>(index)});
+      });
+      if (size() > first && !body.grouped) out.operations.push_back({i, i, first, size()});
     }
-    out.first.push_back(static_cast<uint32_t>(out.accesses.size()));
+    if (body.grouped && size() > 0)
+      out.operations.push_back({0, static_cast<uint16_t>(body.ops.size() - 1), 0, size()});
   }
   return result;
 }
 
-/// Walks a program in issue order and collects the waits that are missing.
-class Walker {
+/// What the operations of a stream knew of other streams. It changes seldom and is kept once for each time it does.
+class History {
  public:
-  Walker(const Plan& plan, const Program& program, const std::vector<BodyAccesses>& accesses)
-      : plan_(plan), program_(program), accesses_(accesses) {
-    uint32_t fields = 0;
-    for (const Pool& pool : program.pools) {
-      const uint32_t per_slot = static_cast<uint32_t>(plan.records[pool.record].fields.size());
-      pool_base_.push_back(fields);
-      pool_fields_.push_back(per_slot);
-      fields += pool.slots * per_slot;
-    }
-    fields_.resize(fields);
-    for (int s = 0; s < kStreams; ++s) history_[s].emplace_back(), place_[s].emplace_back();
-  }
-
-  std::vector<Wait> run() {
-    std::vector<Clock> end;
-    for (uint32_t c = 0; c < program_.calls.size(); ++c) {
-      const Body& body = plan_.bodies[program_.calls[c].body];
-      const uint16_t ops = static_cast<uint16_t>(body.ops.size());
-      if (end.size() < ops) end.resize(ops);
-      if (body.grouped) {
-        if (ops) issue(c, 0, ops, body, end);
-        continue;
-      }
-      for (uint16_t i = 0; i < ops; ++i) issue(c, i, i + 1, body, end);
-    }
-    return std::move(waits_);
+  void clear() { clocks_.assign(1, {}); }
+  void change(uint32_t sequence, const Clock& clock) { clocks_.push_back({sequence, clock}); }
+  uint32_t latest() const { return static_cast<uint32_t>(clocks_.size()) - 1; }
+  /// Both but for the stream's own sequence.
+  const Clock& operator[](uint32_t change) const { return clocks_[change].clock; }
+  const Clock& at(uint32_t sequence) const {
+    return std::ranges::upper_bound(clocks_, sequence, {}, &Change::from)[-1].clock;
   }
 
  private:
-  /// One operation of a stream: an op, or all ops of a grouped body, which waits before its first and is awaited after
-  /// its last.
-  void issue(uint32_t call_index, uint16_t first_op, uint16_t end_op, const Body& body, std::vector<Clock>& end) {
-    const Call& call = program_.calls[call_index];
-    const Op& op = body.ops[first_op];
-    const int stream = static_cast<int>(op.stream);
-    Clock& clock = clock_[stream];
-    for (int w = 0; w < op.num_waits; ++w) join(clock, end[body.waits[op.first_wait + w]]);
+  struct Change {
+    uint32_t from = 0;  ///< the sequence of the first that knew it
+    Clock clock{};
+  };
+  std::vector<Change> clocks_;
+};
 
-    const BodyAccesses& accesses = accesses_[call.body];
-    const Access* first = accesses.accesses.data() + accesses.first[first_op];
-    const Access* last = accesses.accesses.data() + accesses.first[end_op];
-    Needed needed;
-    for (const Access* a = first; a != last; ++a) {
-      FieldState* state = slot(call, *a);
-      for (int f = 0; f < a->num_fields; ++f) require(state[f], a->writes, needed);
+/// Walks programs in issue order and collects the waits that are missing.
+class Walker {
+ public:
+  Walker(const Plan& plan, const SharedAccesses& accesses) : plan_(plan), accesses_(accesses) {}
+
+  std::vector<Wait> run(const Program& program) {
+    waits_.clear();
+    start(program);
+    uint32_t first = 0;
+    for (uint32_t c = 0; c < program.calls.size(); ++c) {
+      const Call& call = program.calls[c];
+      const Body& body = plan_.bodies[call.body];
+      const BodyAccesses& accesses = accesses_.bodies[call.body];
+      first_task_.push_back(first);
+      if (ends_.size() < body.ops.size()) ends_.resize(body.ops.size());
+      if (slots_.size() < body.formals.size()) slots_.resize(body.formals.size());
+      for (size_t f = 0; f < body.formals.size(); ++f) {
+        const Arg arg = program.args[call.first_arg + f];
+        const PoolPlace& pool = pools_[arg.pool()];
+        slots_[f] = fields_.data() + pool.first_field + size_t{arg.slot()} * pool.per_slot;
+      }
+      for (const Operation& operation : accesses.operations) issue(c, first, operation, accesses, body);
+      first += static_cast<uint32_t>(body.ops.size());
     }
-    needed.streams &= ~(1u << stream);
-    for (uint32_t left = needed.streams; left; left &= left - 1) {
-      const int s = std::countr_zero(left);
-      if (needed[s] <= clock[s] || implied(s, needed, clock)) continue;
-      waits_.push_back({{call_index, first_op}, place_[s][needed[s]]});
-      join(clock, history_[s][needed[s]]);
-    }
-    const uint32_t sequence = static_cast<uint32_t>(history_[stream].size());
-    clock[stream] = sequence;
-    end[end_op - 1] = clock;
-    history_[stream].push_back(clock);
-    place_[stream].push_back({call_index, static_cast<uint16_t>(end_op - 1)});
-    for (const Access* a = first; a != last; ++a) {
-      FieldState* state = slot(call, *a);
-      for (int f = 0; f < a->num_fields; ++f) touch(state[f], a->writes, stream, sequence);
-    }
+    return waits_;
   }
 
-  /// Whether another wait of the same op brings the one for stream `s` with it.
+ private:
+  void start(const Program& program) {
+    pools_.clear();
+    uint32_t fields = 0;
+    for (const Pool& pool : program.pools) {
+      pools_.push_back({fields, accesses_.fields[pool.record]});
+      fields += pool.slots * accesses_.fields[pool.record];
+    }
+    fields_.assign(fields, {});
+    first_task_.clear();
+    clock_.fill({});
+    for (History& history : history_) history.clear();
+  }
+
+  void issue(uint32_t call, uint32_t first_task, const Operation& operation, const BodyAccesses& accesses,
+             const Body& body) {
+    const Op& op = body.ops[operation.first_op];
+    const int stream = static_cast<int>(op.stream);
+    Clock& clock = clock_[stream];
+    for (int w = 0; w < op.num_waits; ++w) {
+      const uint16_t target = body.waits[op.first_wait + w];
+      const int s = static_cast<int>(body.ops[target].stream);
+      learn(clock, s, ends_[target].sequence, history_[s][ends_[target].change]);
+    }
+    bool has_learned = op.num_waits > 0;
+    const uint32_t sequence = first_task + operation.last_op + 1;
+    Needed needed;
+    for (uint32_t a = operation.first_access; a < operation.end_access; ++a) {
+      const Access& access = accesses.accesses[a];
+      FieldState& state = slots_[access.formal][access.field];
+      require(state, access.writes, stream, clock, needed);
+      touch(state, access.writes, stream, sequence);
+    }
+    for (uint32_t left = needed.streams; left; left &= left - 1) {
+      const int s = std::countr_zero(left);
+      if (needed.sequence[s] <= clock[s] || implied(s, needed, clock)) continue;
+      waits_.push_back({{call, operation.first_op}, place(needed.sequence[s])});
+      learn(clock, s, needed.sequence[s], history_[s].at(needed.sequence[s]));
+      has_learned = true;
+    }
+    clock[stream] = sequence;
+    if (has_learned) history_[stream].change(sequence, clock);
+    ends_[operation.last_op] = {sequence, history_[stream].latest()};
+  }
+
+  /// An operation of stream `s` has ended, and with it all that it knew of.
+  static void learn(Clock& clock, int s, uint32_t sequence, const Clock& knew) {
+    join(clock, knew);
+    clock[s] = std::max(clock[s], sequence);
+  }
+
+  /// Whether another wait of the same operation brings the one for stream `s` with it.
   bool implied(int s, const Needed& needed, const Clock& clock) const {
     for (uint32_t left = needed.streams; left; left &= left - 1) {
       const int t = std::countr_zero(left);
-      if (t == s || needed[t] <= clock[t]) continue;
-      if (history_[t][needed[t]][s] >= needed[s]) return true;
+      if (t == s || needed.sequence[t] <= clock[t]) continue;
+      if (history_[t].at(needed.sequence[t])[s] >= needed.sequence[s]) return true;
     }
     return false;
   }
 
-  FieldState* slot(const Call& call, const Access& access) {
-    const Arg arg = program_.args[call.first_arg + access.formal];
-    return &fields_[pool_base_[arg.pool()] + arg.slot() * pool_fields_[arg.pool()] + access.first_field];
+  Position place(uint32_t sequence) const {
+    const auto next = std::ranges::upper_bound(first_task_, sequence - 1);
+    return {static_cast<uint32_t>(next - first_task_.begin()) - 1, static_cast<uint16_t>(sequence - 1 - next[-1])};
   }
 
-  static void require(const FieldState& state, bool writes, Needed& needed) {
-    if (state.write_sequence) needed.at_least(state.write_stream, state.write_sequence);
+  /// What is known already needs no wait, nor does what the own stream did.
+  static void require(const FieldState& state, bool writes, int stream, const Clock& clock, Needed& needed) {
+    if (state.write_sequence > clock[state.write_stream] && state.write_stream != stream)
+      needed.at_least(state.write_stream, state.write_sequence);
     if (!writes) return;
-    for (uint32_t left = state.readers; left; left &= left - 1) {
+    for (uint32_t left = state.readers & ~(1u << stream); left; left &= left - 1) {
       const int s = std::countr_zero(left);
-      needed.at_least(s, state.read_sequence[s]);
+      if (state.read_sequence[s] > clock[s]) needed.at_least(s, state.read_sequence[s]);
     }
   }
 
@@ -203,19 +254,27 @@ class Walker {
     }
   }
 
+  struct PoolPlace {
+    uint32_t first_field = 0, per_slot = 0;
+  };
+  struct End {
+    uint32_t sequence = 0, change = 0;
+  };
+
   const Plan& plan_;
-  const Program& program_;
-  const std::vector<BodyAccesses>& accesses_;
-  std::vector<uint32_t> pool_base_, pool_fields_;
+  const SharedAccesses& accesses_;
+  std::vector<PoolPlace> pools_;
   std::vector<FieldState> fields_;
+  std::vector<uint32_t> first_task_;  ///< by call: the sequence of its first task, less 1
+  std::vector<FieldState*> slots_;    ///< of the call's formals
   std::array<Clock, kStreams> clock_{};
-  std::array<std::vector<Clock>, kStreams> history_;
-  std::array<std::vector<Position>, kStreams> place_;
+  std::array<History, kStreams> history_;
+  std::vector<End> ends_;  ///< of the call's ops
   std::vector<Wait> waits_;
 };
 
 /// Waits that any use of the body needs: the body alone, every formal a slot of its own.
-void link_body(Plan& plan, uint16_t index, const std::vector<BodyAccesses>& accesses) {
+void link_body(Plan& plan, uint16_t index, Walker& walker) {
   Body& body = plan.bodies[index];
   Program alone;
   for (uint32_t i = 0; i < body.formals.size(); ++i) {
@@ -225,7 +284,7 @@ void link_body(Plan& plan, uint16_t index, const std::vector<BodyAccesses>& acce
   Call call;
   call.body = index;
   alone.calls.push_back(call);
-  for (const Wait& wait : Walker(plan, alone, accesses).run()) {  // ascending by waiter
+  for (const Wait& wait : walker.run(alone)) {  // ascending by waiter
     Op& op = body.ops[wait.waiter.op];
     if (!op.num_waits) op.first_wait = static_cast<uint32_t>(body.waits.size());
     ++op.num_waits;
@@ -291,13 +350,14 @@ void link(Plan& plan) {
     body.waits.clear();
     for (Op& op : body.ops) op.num_waits = 0, op.first_wait = 0;
   }
-  const std::vector<BodyAccesses> accesses = shared_accesses(plan);
-  for (size_t b = 0; b < plan.bodies.size(); ++b) link_body(plan, static_cast<uint16_t>(b), accesses);
+  const SharedAccesses accesses = shared_accesses(plan);
+  Walker walker(plan, accesses);
+  for (size_t b = 0; b < plan.bodies.size(); ++b) link_body(plan, static_cast<uint16_t>(b), walker);
   for (Program& program : plan.programs) {
     program.syncs.clear();
     program.num_events = 0;
     for (Call& call : program.calls) call.num_syncs = 0, call.first_sync = 0;
-    place_syncs(program, Walker(plan, program, accesses).run());
+    place_syncs(program, walker.run(program));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/plan/plan.h"
+#include "core/plan/verify_calls.h"
 #include "core/plan/verify_parts.h"
 
 namespace pgram {
@@ -45,27 +46,9 @@ bool lives_between_steps(RecordKind kind) {
   return kind == RecordKind::parameter || kind == RecordKind::optimizer;
 }
 
-/// Fields of each record that share bytes with a field (packed scratch).
-std::vector<std::vector<std::vector<uint16_t>>> overlaps_of(const Plan& plan) {
-  std::vector<std::vector<std::vector<uint16_t>>> all;
-  for (const Record& record : plan.records) {
-    std::vector<std::vector<uint16_t>> overlaps(record.fields.size());
-    if (record.kind == RecordKind::scratch) {
-      for (uint16_t a = 0; a < record.fields.size(); ++a) {
-        for (uint16_t b = 0; b < record.fields.size(); ++b) {
-          const Field &x = record.fields[a], &y = record.fields[b];
-          if (a != b && x.offset < y.offset + y.bytes() && y.offset < x.offset + x.bytes()) overlaps[a].push_back(b);
-        }
-      }
-    }
-    all.push_back(std::move(overlaps));
-  }
-  return all;
-}
-
 class RoleChecker {
  public:
-  RoleChecker(const Plan& plan, size_t role, const std::vector<std::vector<std::vector<uint16_t>>>& overlaps)
+  RoleChecker(const Plan& plan, size_t role, const Overlaps& overlaps)
       : plan_(plan), role_(role), program_(plan.programs[role]), overlaps_(overlaps), events_(program_.num_events) {
     uint32_t cells = 0, slots = 0;
     for (const Pool& pool : program_.pools) {
@@ -297,7 +280,7 @@ class RoleChecker {
   const Plan& plan_;
   size_t role_;
   const Program& program_;
-  const std::vector<std::vector<std::vector<uint16_t>>>& overlaps_;
+  const Overlaps& overlaps_;
   std::vector<uint32_t> first_cell_, first_slot_;
   std::vector<Cell> cells_;
   std::vector<bool> live_;
@@ -311,11 +294,17 @@ class RoleChecker {
 }  // namespace
 
 std::string verify_buffers(const Plan& plan) {
-  const auto overlaps = overlaps_of(plan);
+  const Overlaps overlaps = overlaps_of(plan);
+  const CallProver prover(plan, overlaps);
   for (size_t role = 0; role < plan.programs.size(); ++role) {
-    if (std::string error = RoleChecker(plan, role, overlaps).check(); !error.empty()) return error;
+    if (prover.holds(role)) continue;
+    if (std::string error = verify_tasks(plan, role, overlaps); !error.empty()) return error;
   }
   return "";
+}
+
+std::string verify_tasks(const Plan& plan, size_t role, const Overlaps& overlaps) {
+  return RoleChecker(plan, role, overlaps).check();
 }
 
 }  // namespace pgram

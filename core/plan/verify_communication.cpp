@@ -2,7 +2,6 @@
 // only groups that span roles can disagree.
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <vector>
 
 #include "core/plan/plan.h"
@@ -102,7 +101,14 @@ std::string check_groups(const Plan& plan) {
 class Matcher {
  public:
   explicit Matcher(const Plan& plan) : plan_(plan), by_role_(plan.programs.size()), by_comm_(plan.programs.size()) {
-    for (size_t role = 0; role < plan.programs.size(); ++role) collect(role);
+    std::vector<std::vector<uint16_t>> spanning(plan.bodies.size());  // ops of each body
+    for (size_t b = 0; b < spanning.size(); ++b) {
+      const std::vector<Op>& ops = plan.bodies[b].ops;
+      for (uint16_t i = 0; i < ops.size(); ++i) {
+        if (ops[i].comm != kNoComm && spans_roles(plan.comms[ops[i].comm])) spanning[b].push_back(i);
+      }
+    }
+    for (size_t role = 0; role < plan.programs.size(); ++role) collect(role, spanning);
   }
 
   std::string check() const {
@@ -114,16 +120,17 @@ class Matcher {
   }
 
  private:
-  void collect(size_t role) {
+  void collect(size_t role, const std::vector<std::vector<uint16_t>>& spanning) {
     const Program& program = plan_.programs[role];
+    by_comm_[role].resize(plan_.comms.size());
     for (uint32_t c = 0; c < program.calls.size(); ++c) {
       const Call& call = program.calls[c];
-      const std::vector<Op>& ops = plan_.bodies[call.body].ops;
-      for (uint16_t i = 0; i < ops.size(); ++i) {
-        if (ops[i].comm == kNoComm || !spans_roles(plan_.comms[ops[i].comm])) continue;
-        by_role_[role].push_back({ops[i].comm, ops[i].kernel, call.layer, micro_batch_of(call, ops[i]), ops[i].bytes, c,
-                                  i, i > 0 && plan_.bodies[call.body].grouped});
-        by_comm_[role][ops[i].comm].push_back(by_role_[role].back());
+      const Body& body = plan_.bodies[call.body];
+      for (const uint16_t i : spanning[call.body]) {
+        const Op& op = body.ops[i];
+        by_role_[role].push_back(
+            {op.comm, op.kernel, call.layer, micro_batch_of(call, op), op.bytes, c, i, i > 0 && body.grouped});
+        by_comm_[role][op.comm].push_back(by_role_[role].back());
       }
     }
   }
@@ -131,11 +138,9 @@ class Matcher {
   std::string check_comm(uint16_t index) const {
     const Communicator& comm = plan_.comms[index];
     size_t first_role = SIZE_MAX;
-    static const std::vector<Message> kNone;
-    const std::vector<Message>* reference = &kNone;
+    const std::vector<Message>* reference = nullptr;
     for (size_t role = 0; role < by_role_.size(); ++role) {
-      const auto found = by_comm_[role].find(index);
-      const std::vector<Message>& mine = found == by_comm_[role].end() ? kNone : found->second;
+      const std::vector<Message>& mine = by_comm_[role][index];
       if (!takes_part(comm, role)) {
         if (mine.empty()) continue;
         return text_of(plan_, role, mine[0]) + " uses " + comm.name + ", which role " + std::to_string(role) +
@@ -214,7 +219,7 @@ class Matcher {
 
   const Plan& plan_;
   std::vector<std::vector<Message>> by_role_;
-  std::vector<std::map<uint16_t, std::vector<Message>>> by_comm_;
+  std::vector<std::vector<std::vector<Message>>> by_comm_;  // role, communicator
 };
 
 }  // namespace

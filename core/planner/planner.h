@@ -16,6 +16,8 @@ namespace pgram {
 
 /// Degrees validated once, at the edge: InputError with every number in the message. Everything inside may assume.
 void validate(const Model&, const Layout&, const Workload&);
+/// Whether validate() accepts; makes no message.
+bool is_legal(const Model&, const Layout&, const Workload&);
 /// Micro-batches per step and data-parallel replica: global_batch / (dp * micro_batch).
 uint32_t micro_batches(const Layout&, const Workload&);
 /// Layers of each stage: equal shares, the remainder given to the middle stages (the first also holds the embedding,

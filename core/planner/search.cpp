@@ -204,6 +204,13 @@ std::vector<Candidate> search_layouts(const Model& model, const Workload& work, 
   return finished;
 }
 
+std::vector<Candidate> legal_layouts(const Model& model, const Workload& work, const SearchSpace& space) {
+  check_space(space);
+  std::vector<Candidate> candidates = enumerate(model, work, space);
+  std::erase_if(candidates, [&](const Candidate& c) { return !is_legal(model, c.layout, c.workload); });
+  return candidates;
+}
+
 int rule_of_thumb(const std::vector<Candidate>& candidates, const SearchSpace& space) {
   uint32_t tp = 0;
   for (const Candidate& c : candidates) {

@@ -42,6 +42,10 @@ using ParallelFor = std::function<void(size_t n, const std::function<void(size_t
 std::vector<Candidate> search_layouts(const Model&, const Workload&, const SearchSpace&, const Estimator&,
                                       const ParallelFor&, std::stop_token = {});
 
+/// Every way to use all of the space's devices that validate() accepts, in the order tried; nothing is planned, so
+/// memory and estimate are not known yet. InputError for a space that is none, or too large.
+std::vector<Candidate> legal_layouts(const Model&, const Workload&, const SearchSpace&);
+
 /// The candidate of the textbook rule: tensor parallel inside the node (largest legal tp <= devices per node), then the
 /// smallest pp that fits, the rest data parallel. Index into the ranked list, or -1.
 int rule_of_thumb(const std::vector<Candidate>&, const SearchSpace&);

@@ -11,35 +11,102 @@ namespace {
 
 using Node = StepGraph::Node;
 
-/// Collects the reasons of one stream's idle stretches, each found from its end backwards.
+/// Where the pieces go: all of them in a list, or only their sums. What explains one stretch comes from its end to its
+/// start, then close().
+class IdleList {
+ public:
+  explicit IdleList(const StepGraph& graph) : graph_(graph) {}
+  void add(uint8_t stream, IdleReason reason, std::optional<Node> awaited, bool running, Picoseconds from,
+           Picoseconds to) {
+    idle_.push_back({stream, reason, running, from, to, awaited ? std::optional(graph_.task(*awaited)) : std::nullopt});
+  }
+  void add_link(uint8_t stream, Task other, Picoseconds from, Picoseconds to) {
+    idle_.push_back({stream, IdleReason::link, true, from, to, other});
+  }
+  void close() {
+    std::ranges::reverse(idle_.begin() + static_cast<ptrdiff_t>(closed_), idle_.end());
+    closed_ = idle_.size();
+  }
+  std::vector<Idle> take() { return std::move(idle_); }
+
+ private:
+  const StepGraph& graph_;
+  std::vector<Idle> idle_;
+  size_t closed_ = 0;
+};
+
+class IdleTotals {
+ public:
+  explicit IdleTotals(const StepGraph& graph) : graph_(graph) {}
+  void add(uint8_t, IdleReason reason, std::optional<Node> awaited, bool, Picoseconds from, Picoseconds to) {
+    sums_.reason[static_cast<size_t>(reason)] += to - from;
+    if (reason == IdleReason::task) sums_.task[static_cast<size_t>(graph_.category(*awaited))] += to - from;
+  }
+  void add_link(uint8_t, Task, Picoseconds from, Picoseconds to) {
+    sums_.reason[static_cast<size_t>(IdleReason::link)] += to - from;
+  }
+  void close() {}
+  const IdleSums& sums() const { return sums_; }
+
+ private:
+  const StepGraph& graph_;
+  IdleSums sums_;
+};
+
+/// Finds the reasons of one stream's idle stretches, each from its end backwards.
+template <class Pieces>
 class Explainer {
  public:
-  Explainer(const StepGraph& graph, uint32_t rank, uint8_t stream, std::span<const Span> spans)
-      : graph_(graph), rank_(rank), stream_(stream), spans_(spans), last_(graph.last()) {
-    if (stream == static_cast<uint8_t>(Stream::compute) && graph.plan().mesh.size[2] > 1) find_phases();
+  Explainer(const StepGraph& graph, uint32_t rank, std::span<const Span> spans, Pieces& pieces)
+      : graph_(graph),
+        rank_(rank),
+        stream_(spans.front().stream),
+        spans_(spans),
+        only_works_(graph.only_works(rank, static_cast<Stream>(stream_))),
+        last_(graph.last()),
+        pieces_(pieces) {
+    if (stream_ == static_cast<uint8_t>(Stream::compute) && graph.plan().mesh.size[2] > 1) find_phases();
   }
 
-  std::vector<Idle> run() {
-    struct Work {
-      Picoseconds begin = 0, end = 0;
-      const Span* span = nullptr;
-    };
-    const Step& step = graph_.step();
-    std::vector<Work> works;
-    for (const Span& span : spans_) works.push_back({graph_.work(graph_.node(span, rank_)), span.end, &span});
-    std::ranges::stable_sort(works, {}, &Work::begin);
-    Picoseconds now = step.start;
-    for (const Work& work : works) {
-      const Picoseconds begin = std::min(work.begin, step.end);
-      if (begin > now) explain(*work.span, now, begin);
-      now = std::max(now, std::min(work.end, step.end));
+  void run() {
+    now_ = graph_.step().start;
+    if (only_works_) {
+      for (const Span& span : spans_) pass(span, span.start);
+    } else {
+      struct Work {
+        Picoseconds begin = 0;
+        const Span* span = nullptr;
+      };
+      std::vector<Work> works;
+      works.reserve(spans_.size());
+      for (const Span& span : spans_) works.push_back({graph_.work(graph_.node(span, rank_)), &span});
+      if (!std::ranges::is_sorted(works, {}, &Work::begin)) std::ranges::stable_sort(works, {}, &Work::begin);
+      for (const Work& work : works) pass(*work.span, work.begin);
     }
-    if (now < step.end) explain_end(now, step.end);
-    return std::move(idle_);
+    if (now_ < graph_.step().end) explain_end(now_, graph_.step().end);
   }
 
  private:
+  /// The span's task works from `begin` on.
+  void pass(const Span& span, Picoseconds begin) {
+    const Picoseconds end = graph_.step().end;
+    begin = std::min(begin, end);
+    if (begin > now_) explain(span, now_, begin);
+    now_ = std::max(now_, std::min(span.end, end));
+  }
+
   void find_phases() {
+    const auto is = [&](Category category) {
+      return [this, category](const Span& span) { return graph_.category(graph_.node(span, rank_)) == category; };
+    };
+    if (only_works_) {  // so that they end in order
+      const auto first = std::ranges::find_if(spans_, is(Category::forward));
+      const auto last = std::ranges::find_if(spans_.rbegin(), spans_.rend(), is(Category::backward));
+      computes_ = first != spans_.end();
+      if (computes_) first_forward_ = first->start;
+      if (last != spans_.rend()) last_backward_ = last->end;
+      return;
+    }
     for (const Span& span : spans_) {
       const Category category = graph_.category(graph_.node(span, rank_));
       if (category == Category::forward && !computes_) first_forward_ = span.start;
@@ -56,8 +123,7 @@ class Explainer {
       to = span.start;
     }
     if (from < to) before(node, from, to);
-    std::ranges::reverse(idle_.begin() + static_cast<ptrdiff_t>(explained_), idle_.end());
-    explained_ = idle_.size();
+    pieces_.close();
   }
 
   /// After the stream's last task. Of a compute stream that ends with a backward it is still the pipeline's time.
@@ -65,7 +131,7 @@ class Explainer {
     const bool drains = computes_ && from <= last_backward_;
     const Picoseconds works = last_ ? graph_.work(*last_) : to;
     add_awaited(drains ? IdleReason::drain : IdleReason::barrier, last_, works, from, to);
-    std::ranges::reverse(idle_.begin() + static_cast<ptrdiff_t>(explained_), idle_.end());
+    pieces_.close();
   }
 
   // Each of these adds pieces from `to` down to `from`.
@@ -75,10 +141,10 @@ class Explainer {
   void before(Node node, Picoseconds from, Picoseconds to) {
     while (from < to) {
       const auto awaited = graph_.explains(node);
-      if (!awaited) return add(IdleReason::host, graph_.task(node), false, from, to);
+      if (!awaited) return add(IdleReason::host, node, false, from, to);
       const Span& span = graph_.span(*awaited);
       if (span.end < to) {
-        add(IdleReason::host, graph_.task(node), false, std::max(from, span.end), to);
+        add(IdleReason::host, node, false, std::max(from, span.end), to);
         to = std::max(from, span.end);
       }
       if (!is_communication(graph_.op(*awaited).kernel)) {
@@ -103,12 +169,12 @@ class Explainer {
     for (const Contention& other : graph_.contention(node)) {
       const Picoseconds lost_from = std::max(from, lost_until - other.lost);
       if (lost_from < to && lost_from < lost_until) {
-        add(IdleReason::link, Task{other.rank, other.call, other.op}, true, lost_from, std::min(to, lost_until));
+        pieces_.add_link(stream_, {other.rank, other.call, other.op}, lost_from, std::min(to, lost_until));
         to = lost_from;
       }
       lost_until = std::max(from, lost_until - other.lost);
     }
-    add(in_pipeline(node, IdleReason::task, from), graph_.task(node), true, from, to);
+    add(in_pipeline(node, IdleReason::task, from), node, true, from, to);
   }
 
   /// A communication of this rank waits for the member that comes last, and that for what keeps it.
@@ -117,7 +183,7 @@ class Explainer {
     const Picoseconds arrives = graph_.span(member).start;
     if (member == node || arrives < to) {
       const Picoseconds explained = member == node ? from : std::clamp(arrives, from, to);
-      add(IdleReason::host, graph_.task(node), false, explained, to);
+      add(IdleReason::host, node, false, explained, to);
       to = explained;
     }
     const Kernel kernel = graph_.op(node).kernel;
@@ -133,7 +199,7 @@ class Explainer {
     if (!keeps) return add_awaited(reason, member, arrives, from, to);
     const Span& span = graph_.span(*keeps);
     if (span.end < to) {  // it comes late for no reason in the plan
-      add(reason, graph_.task(member), false, std::max(from, span.end), to);
+      add(reason, member, false, std::max(from, span.end), to);
       to = std::max(from, span.end);
     }
     add_awaited(reason, keeps, span.start, from, to);
@@ -154,27 +220,40 @@ class Explainer {
   /// Split where the awaited task begins.
   void add_awaited(IdleReason reason, std::optional<Node> awaited, Picoseconds begins, Picoseconds from,
                    Picoseconds to) {
-    const auto task = awaited ? std::optional(graph_.task(*awaited)) : std::nullopt;
     const Picoseconds split = std::clamp(begins, from, std::max(from, to));
-    add(reason, task, true, split, to);
-    add(reason, task, false, from, split);
+    add(reason, awaited, true, split, to);
+    add(reason, awaited, false, from, split);
   }
 
-  void add(IdleReason reason, std::optional<Task> awaited, bool running, Picoseconds from, Picoseconds to) {
-    if (from < to) idle_.push_back({stream_, reason, running, from, to, awaited});
+  void add(IdleReason reason, std::optional<Node> awaited, bool running, Picoseconds from, Picoseconds to) {
+    if (from < to) pieces_.add(stream_, reason, awaited, running, from, to);
   }
 
   const StepGraph& graph_;
   uint32_t rank_;
   uint8_t stream_;
   std::span<const Span> spans_;
+  bool only_works_;
   std::optional<Node> last_;
+  Pieces& pieces_;
+  Picoseconds now_ = 0;
   bool computes_ = false;  ///< a pipeline's compute stream, so that there are phases
   Picoseconds first_forward_ = std::numeric_limits<Picoseconds>::max();
   Picoseconds last_backward_ = std::numeric_limits<Picoseconds>::min();
-  std::vector<Idle> idle_;
-  size_t explained_ = 0;
 };
+
+/// The spans of one stream of a rank.
+std::span<const Span> of_stream(std::span<const Span> rank, uint8_t stream) {
+  const auto range = std::ranges::equal_range(rank, stream, {}, &Span::stream);
+  return {range.begin(), range.end()};
+}
+
+IdleSums sum_compute_stream(const StepGraph& graph, uint32_t rank) {
+  IdleTotals totals(graph);
+  const auto spans = of_stream(of_rank(graph.spans(), rank), static_cast<uint8_t>(Stream::compute));
+  if (!spans.empty()) Explainer(graph, rank, spans, totals).run();
+  return totals.sums();
+}
 
 }  // namespace
 
@@ -185,16 +264,14 @@ const char* name_of(IdleReason reason) {
 }
 
 std::vector<Idle> idle_of_rank(const StepGraph& graph, uint32_t rank) {
-  std::vector<Idle> all;
-  const auto spans = of_rank(graph.spans(), graph.timeline().representative_of(rank));
-  for (size_t at = 0; at < spans.size();) {
-    size_t end = at;
-    while (end < spans.size() && spans[end].stream == spans[at].stream) ++end;
-    const auto idle = Explainer(graph, rank, spans[at].stream, spans.subspan(at, end - at)).run();
-    all.insert(all.end(), idle.begin(), idle.end());
-    at = end;
+  IdleList list(graph);
+  auto spans = of_rank(graph.spans(), graph.timeline().representative_of(rank));
+  while (!spans.empty()) {
+    const auto stream = of_stream(spans, spans.front().stream);
+    Explainer(graph, rank, stream, list).run();
+    spans = spans.subspan(stream.size());
   }
-  return all;
+  return list.take();
 }
 
 std::string to_text(const StepGraph& graph, const Idle& idle) {
@@ -252,7 +329,7 @@ IdleSummary summarise_idle(const StepGraph& graph) {
   const double whole = static_cast<double>(step.end - step.start) * static_cast<double>(represented.size());
   for (uint32_t rank = 0; rank < represented.size(); ++rank) {
     if (represented[rank] == 0) continue;
-    const IdleSums& sums = summary.ranks.emplace_back(sum_idle(graph, idle_of_rank(graph, rank)));
+    const IdleSums& sums = summary.ranks.emplace_back(sum_compute_stream(graph, rank));
     const double weight = represented[rank];
     for (int i = 0; i < kIdleReasons; ++i)
       summary.share[i] += share_of(weight * static_cast<double>(sums.reason[i]), whole);

@@ -10,26 +10,74 @@ namespace pgram {
 
 StepGraph::StepGraph(const Timeline& timeline, size_t step)
     : timeline_(timeline), step_(step), spans_(timeline.of_step(step)), ranks_(timeline.plan->mesh.ranks()) {
+  roles_.reserve(ranks_.size());
   for (uint32_t rank = 0; rank < ranks_.size(); ++rank) roles_.push_back(plan().role(rank));
+  orders_.reserve(plan().programs.size());
   for (const Program& program : plan().programs) orders_.emplace_back(plan(), program);
   for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
     if (own(rank) == rank) add_rank(rank);
   }
   members_.resize(ranks_.size());
-  if (spans_.empty()) return;
-  const Span& last = *std::ranges::max_element(spans_, {}, &Span::end);
-  last_ = node(last, last.rank);
+  for (const Body& body : plan().bodies) {
+    for (const Op& op : body.ops) {
+      if (is_communication(op.kernel)) communicating_ |= 1u << static_cast<int>(op.stream);
+    }
+  }
 }
 
 void StepGraph::add_rank(uint32_t rank) {
+  const auto spans = pgram::of_rank(spans_, rank);
+  const Span* latest = add_in_order(rank, spans);
+  if (!latest) {
+    std::ranges::fill(ranks_[rank].span_of, kNone);
+    for (const Span& span : spans) ranks_[rank].span_of[order(rank).task(span.call, span.op)] = index_of(span);
+    find_last_so_far(rank);
+    if (!spans.empty()) latest = &*std::ranges::max_element(spans, {}, &Span::end);
+  }
+  if (latest && (!last_ || latest->end > span(*last_).end)) last_ = node(*latest, rank);
+}
+
+/// Where every task has a span and the spans of each stream are in the plan's order and end in it: gives the first that
+/// ends last. Else, or where there are none: null.
+const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) {
+  const RoleOrder& order = this->order(rank);
+  std::vector<uint32_t>& span_of = ranks_[rank].span_of;
+  span_of.resize(order.size());
+  if (spans.size() != order.size()) return nullptr;
+  struct Run {
+    const Span *next = nullptr, *end = nullptr;
+  };
+  std::array<Run, kStreams> runs;
+  const Span* latest = nullptr;
+  for (const Span *first = spans.data(), *end = first + spans.size(); first < end;) {
+    const Span* next = std::partition_point(first, end, [&](const Span& span) { return span.stream <= first->stream; });
+    if (std::adjacent_find(first, next, [](const Span& a, const Span& b) { return a.end > b.end; }) != next)
+      return nullptr;
+    if (!latest || next[-1].end > latest->end) {
+      latest = std::partition_point(first, next, [&](const Span& span) { return span.end < next[-1].end; });
+    }
+    runs[first->stream] = {first, next};
+    first = next;
+  }
+  const uint32_t calls = static_cast<uint32_t>(plan().programs[roles_[rank]].calls.size());
+  for (uint32_t call = 0; call < calls; ++call) {
+    uint32_t* const spans_of_call = span_of.data() + order.task(call, 0);
+    for (const RoleOrder::Lane& lane : order.lanes(call)) {
+      Run& run = runs[static_cast<size_t>(lane.stream)];
+      if (static_cast<size_t>(run.end - run.next) < lane.ops.size()) return nullptr;
+      for (const uint16_t op : lane.ops) {
+        if (run.next->call != call || run.next->op != op) return nullptr;
+        spans_of_call[op] = index_of(*run.next++);
+      }
+    }
+  }
+  return latest;
+}
+
+void StepGraph::find_last_so_far(uint32_t rank) {
   const RoleOrder& order = this->order(rank);
   RankTasks& tasks = ranks_[rank];
-  tasks.span_of.assign(order.size(), kNone);
   tasks.last_so_far.assign(order.size(), kNone);
-  const auto spans = pgram::of_rank(spans_, rank);
-  for (const Span& span : spans) {
-    tasks.span_of[order.task(span.call, span.op)] = static_cast<uint32_t>(&span - spans_.data());
-  }
   std::array<uint32_t, kStreams> last;
   last.fill(kNone);
   const Program& program = plan().programs[roles_[rank]];
@@ -83,10 +131,12 @@ std::optional<StepGraph::Node> StepGraph::at_turn(Member member, uint16_t comm, 
 StepGraph::Node StepGraph::slowest(Node node) const {
   const Op& op = this->op(node);
   if (op.comm >= plan().comms.size()) return node;
+  const std::vector<Member>& members = members_of(op.comm, node.rank);
+  if (members.size() == 1) return node;  // all others are alike
   const uint32_t turn = order(node.rank).turn(node.task);
   Node last = node;
   Picoseconds latest = span(node).start;
-  for (const Member& member : members_of(op.comm, node.rank)) {
+  for (const Member& member : members) {
     const auto other = at_turn(member, op.comm, turn);
     if (!other || span(*other).start <= latest) continue;
     last = *other;
@@ -119,14 +169,14 @@ std::optional<StepGraph::Node> StepGraph::explains(Node node) const {
   const Picoseconds start = span(node).start;
   std::optional<Node> last;
   Picoseconds latest = 0;
-  for (uint32_t before : order(node.rank).predecessors(node.task)) {
-    const uint32_t task = tasks.last_so_far[before];
-    if (task == kNone) continue;
+  order(node.rank).for_predecessors(node.task, [&](uint32_t before) {
+    const uint32_t task = tasks.last_so_far.empty() ? before : tasks.last_so_far[before];
+    if (task == kNone) return;
     const Picoseconds end = std::min(spans_[tasks.span_of[task]].end, start);
-    if (last && end <= latest) continue;
+    if (last && end <= latest) return;
     last = Node{node.rank, task};
     latest = end;
-  }
+  });
   return last;
 }
 

@@ -36,6 +36,11 @@ class StepGraph {
   /// When a task began to work: its span's start, after the waiting for its partners. Spans keep whole nanoseconds of
   /// waiting; where the partners' spans say it to the picosecond, so does this.
   Picoseconds work(Node) const;
+  /// Whether the stream holds no communication, and the rank's spans are in the plan's order and end in it, so that
+  /// every task of the stream works from its span's start on. May be false where that is so.
+  bool only_works(uint32_t rank, Stream stream) const {
+    return !(communicating_ >> static_cast<int>(stream) & 1) && ranks_[own(rank)].last_so_far.empty();
+  }
   /// The member of a communication that came last; the task's own rank if none came later than that.
   Node slowest(Node) const;
   /// The other end of a send or receive.
@@ -51,8 +56,10 @@ class StepGraph {
  private:
   static constexpr uint32_t kNone = ~0u;
   struct RankTasks {
-    std::vector<uint32_t> span_of;      // task -> index into spans_
-    std::vector<uint32_t> last_so_far;  // task -> of it and all before it on its stream the task that ends last
+    std::vector<uint32_t> span_of;  // task -> index into spans_
+    // Task -> of it and all before it on its stream the task that ends last. Empty where that is the task itself: every
+    // task has a span, and the spans of each stream end in the plan's order, as simulated ones do.
+    std::vector<uint32_t> last_so_far;
   };
   /// Of a group's members one for each rank with spans of its own.
   struct Member {
@@ -62,6 +69,9 @@ class StepGraph {
   uint32_t own(uint32_t rank) const { return timeline_.representative_of(rank); }
   const RoleOrder& order(uint32_t rank) const { return orders_[roles_[rank]]; }
   void add_rank(uint32_t rank);
+  const Span* add_in_order(uint32_t rank, std::span<const Span>);
+  void find_last_so_far(uint32_t rank);
+  uint32_t index_of(const Span& span) const { return static_cast<uint32_t>(&span - spans_.data()); }
   const std::vector<Member>& members_of(uint16_t comm, uint32_t rank) const;
   std::optional<Node> at_turn(Member, uint16_t comm, uint32_t turn) const;
 
@@ -72,6 +82,7 @@ class StepGraph {
   std::vector<RoleOrder> orders_;
   std::vector<RankTasks> ranks_;  // empty where another rank stands for it
   std::optional<Node> last_;
+  uint32_t communicating_ = 0;                                     // bit for each stream with communication
   mutable std::vector<std::vector<std::vector<Member>>> members_;  // by rank and communicator, once asked for
 };
 

@@ -47,23 +47,81 @@ Stretches without(const Stretches& from, const Stretches& taken) {
   return rest;
 }
 
-RankSummary summarise_rank(const TaskLookup& lookup, const Step& step, std::span<const Span> spans, uint32_t rank) {
+/// A union that grows by stretches; those of a stream come in order, so that there is nothing to sort.
+class Union {
+ public:
+  void add(Picoseconds start, Picoseconds end) {
+    if (!stretches_.empty()) {
+      Stretch& last = stretches_.back();
+      if (start >= last.first && start <= last.second) {
+        last.second = std::max(last.second, end);
+        return;
+      }
+      ascends_ &= start > last.second;
+    }
+    stretches_.emplace_back(start, end);
+  }
+  Stretches take() { return ascends_ ? std::move(stretches_) : union_of(std::move(stretches_)); }
+
+ private:
+  Stretches stretches_;
+  bool ascends_ = true;
+};
+
+/// What a sum needs to know of an op, looked up once per body.
+struct OpKind {
+  uint8_t category = 0;
+  bool communicates = false;
+  bool operator==(const OpKind&) const = default;
+};
+
+class OpKinds {
+ public:
+  explicit OpKinds(const Plan& plan) : plan_(plan) {
+    for (const Body& body : plan.bodies) {
+      first_.push_back(kinds_.size());
+      for (const Op& op : body.ops)
+        kinds_.push_back({static_cast<uint8_t>(category_of(body, op)), is_communication(op.kernel)});
+    }
+  }
+  /// Of the ops of a call.
+  const OpKind* of(const Call& call) const { return kinds_.data() + first_[call.body]; }
+  const std::vector<Call>& calls(uint32_t rank) const { return plan_.programs[plan_.role(rank)].calls; }
+
+ private:
+  const Plan& plan_;
+  std::vector<size_t> first_;  // by body
+  std::vector<OpKind> kinds_;
+};
+
+RankSummary summarise_rank(const OpKinds& all_kinds, const Step& step, std::span<const Span> spans, uint32_t rank) {
   RankSummary summary;
   summary.rank = rank;
-  Stretches computing;
-  std::array<Stretches, kCategories> communicating;
+  const std::vector<Call>& calls = all_kinds.calls(rank);
+  Union busy;
+  Picoseconds busy_until = step.start;
+  std::array<Union, kCategories> communicating;
+  uint32_t call = ~0u;  // of the span before: its neighbours on a stream are mostly of the same one
+  const OpKind* kinds = nullptr;
   for (const Span& span : spans) {
-    const Category category = lookup.category(span);
-    summary.time[static_cast<size_t>(category)] += span.end - span.start;
+    if (span.call != call) {
+      call = span.call;
+      kinds = all_kinds.of(calls[call]);
+    }
+    const OpKind kind = kinds[span.op];
+    summary.time[kind.category] += span.end - span.start;
     // Waiting for another member is idleness with another cause: it is not what the communication cost.
-    const Stretch inside{std::max(span.start + span.wait(), step.start), std::min(span.end, step.end)};
-    if (inside.first >= inside.second) continue;
-    if (span.stream == static_cast<uint8_t>(Stream::compute))
-      computing.push_back(inside);
-    else if (is_communication(lookup.op(span).kernel))
-      communicating[static_cast<size_t>(category)].push_back(inside);
+    const Picoseconds start = std::max(span.start + span.wait(), step.start), end = std::min(span.end, step.end);
+    if (start >= end) continue;
+    if (span.stream == static_cast<uint8_t>(Stream::compute)) {
+      busy.add(start, end);
+      if (end > busy_until) summary.busy_with[kind.category] += end - std::max(start, busy_until);
+      busy_until = std::max(busy_until, end);
+    } else if (kind.communicates) {
+      communicating[kind.category].add(start, end);
+    }
   }
-  computing = union_of(std::move(computing));
+  const Stretches computing = busy.take();
   summary.busy = length_of(computing);
   summary.idle = step.end - step.start - summary.busy;
   if (!computing.empty()) summary.span_idle = computing.back().second - computing.front().first - summary.busy;
@@ -71,8 +129,9 @@ RankSummary summarise_rank(const TaskLookup& lookup, const Step& step, std::span
   // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
   Stretches idle = without({{step.start, step.end}}, computing);
   for (size_t category = 0; category < kCategories; ++category) {
-    if (communicating[category].empty()) continue;
-    Stretches rest = without(idle, union_of(std::move(communicating[category])));
+    const Stretches moving = communicating[category].take();
+    if (moving.empty()) continue;
+    Stretches rest = without(idle, moving);
     summary.exposed[category] = length_of(idle) - length_of(rest);
     idle = std::move(rest);
   }
@@ -145,10 +204,10 @@ Summary summarise(const Timeline& timeline) {
   summary.step_time = timeline.median_step_time();
   const auto spans = timeline.of_step(summary.step);
   if (!spans.empty()) {  // else a simulation that kept no spans: nothing is known of its ranks
-    const TaskLookup lookup(*timeline.plan);
+    const OpKinds kinds(*timeline.plan);
     for (uint32_t rank = 0; rank < timeline.plan->mesh.ranks(); ++rank) {
       if (timeline.representative_of(rank) != rank) continue;
-      summary.ranks.push_back(summarise_rank(lookup, timeline.steps[summary.step], of_rank(spans, rank), rank));
+      summary.ranks.push_back(summarise_rank(kinds, timeline.steps[summary.step], of_rank(spans, rank), rank));
     }
   }
   add_peak_memory(timeline, summary);

@@ -10,8 +10,10 @@ namespace pgram {
 
 struct RankSummary {
   uint32_t rank = 0;
-  Picoseconds busy = 0;       ///< compute stream busy
-  Picoseconds idle = 0;       ///< makespan - busy
+  Picoseconds busy = 0;  ///< compute stream busy
+  Picoseconds idle = 0;  ///< makespan - busy
+  /// Of busy, by the category of the task; where tasks overlap, the one that comes first has it.
+  std::array<Picoseconds, kCategories> busy_with{};
   Picoseconds span_idle = 0;  ///< (end of last - start of first op on the compute stream) - busy
   /// Communication (without its waiting) during which this rank's compute stream did nothing, by category.
   std::array<Picoseconds, kCategories> exposed{};

@@ -1,14 +1,14 @@
 // Small tables for a terminal: columns as wide as their widest cell.
 #pragma once
-#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pgram {
 
 class TextTable {
  public:
-  void add(std::initializer_list<std::string> cells) { rows_.emplace_back(cells); }
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   /// First column to the left, the others to the right, two spaces between; every row ends with a line break.
   std::string text() const;
 

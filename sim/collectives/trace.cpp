@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <span>
 #include <string>
 #include <tuple>
 
@@ -152,6 +153,7 @@ class Tracer {
     name_arrivals();
     for (const uint32_t t : by_step_) add_message(t);
     link(*plan_);
+    add_waiting();
   }
 
   Timeline timeline() {
@@ -315,6 +317,31 @@ class Tracer {
     span.start = to_picoseconds(times_.start[t]);
     span.end = to_picoseconds(times_.finish[t]);
     spans_.push_back(span);
+  }
+
+  /// A message has begun when both ends were there; each end's span begins when the plan lets it come, as in every
+  /// timeline.
+  void add_waiting() {
+    std::vector<std::array<Picoseconds, kStreams>> done(places_);
+    std::vector<std::vector<Picoseconds>> events;
+    for (const Program& program : plan_->programs) events.emplace_back(program.num_events);
+    for (Span& span : spans_) {  // of each place in the order of its calls
+      const Program& program = plan_->programs[span.rank];
+      const Call& call = program.calls[span.call];
+      const std::span syncs = std::span(program.syncs).subspan(call.first_sync, call.num_syncs);
+      Picoseconds& last = done[span.rank][span.stream];
+      Picoseconds comes = last;
+      for (const Sync& sync : syncs) {
+        if (!sync.records()) comes = std::max(comes, events[span.rank][sync.slot()]);
+      }
+      last = std::max(last, span.end);
+      for (const Sync& sync : syncs) {
+        if (sync.records()) events[span.rank][sync.slot()] = last;
+      }
+      if (comes >= span.start) continue;
+      span.set_wait(span.start - comes);
+      span.start = comes;
+    }
   }
 
   const StepProgram& program_;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "core/base/errors.h"
+#include "sim/collectives/ring_hops.h"
 #include "sim/collectives/routes.h"
 
 namespace pgram::sim {
@@ -45,20 +46,15 @@ std::vector<LinkUse> program_uses(const StepProgram& program, std::span<const ui
 /// Every hop of a ring carries as much: n-1 of the n parts in each phase; the last hop of a chain nothing.
 static std::vector<LinkUse> ring_uses(Collective collective, std::span<const uint32_t> group, const Cluster& cluster,
                                       double wire) {
-  const GroupNodes nodes = GroupNodes::of(group, cluster);
-  const uint32_t channels = default_channels(Algorithm::ring, nodes);
   const bool rooted = collective == Collective::broadcast || collective == Collective::reduce;
-  const double weight = wire * (rooted ? 1 : bus_factor(collective, static_cast<uint32_t>(group.size()))) / channels;
+  const double weight = wire * (rooted ? 1 : bus_factor(collective, static_cast<uint32_t>(group.size())));
   std::vector<LinkUse> uses;
   std::vector<uint32_t> links;
-  for (uint32_t channel = 0; channel < channels; ++channel) {
-    const std::vector<uint32_t> order = ring_order(nodes, channel, channels);
-    for (size_t i = 0; i < order.size(); ++i) {
-      const uint32_t from = order[i], to = order[(i + 1) % order.size()];
-      if (rooted && (collective == Collective::broadcast ? to : from) == 0) continue;
-      cluster.route(group[from], group[to], links);
-      for (const uint32_t link : links) uses.push_back({link, weight});
-    }
+  RingHops hops(cluster);
+  for (const auto& [from, to, share] : hops.of(group)) {
+    if (rooted && (collective == Collective::broadcast ? to : from) == 0) continue;
+    cluster.route(group[from], group[to], links);
+    for (const uint32_t link : links) uses.push_back({link, weight * share});
   }
   return summed(std::move(uses));
 }

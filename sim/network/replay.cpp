@@ -18,7 +18,7 @@ class Replay {
   Replay(const FluidProblem& problem, FluidTimes& times)
       : problem_(problem), times_(times), network_(capacities(problem), kSameDate) {
     index_successors();
-    index_uses();
+    index_ways();
     const size_t num_tasks = problem.tasks.size();
     times.start.assign(num_tasks, std::numeric_limits<double>::quiet_NaN());
     times.finish = times.start;
@@ -45,7 +45,7 @@ class Replay {
  private:
   struct Way {
     double latency = 0;
-    uint32_t first_use = 0, num_uses = 0;
+    uint32_t first_link = 0, num_links = 0;  // into FluidProblem::route_links
   };
 
   static std::vector<double> capacities(const FluidProblem& problem) {
@@ -72,11 +72,8 @@ class Replay {
     }
   }
 
-  void index_uses() {
-    for (uint32_t link : problem_.route_links) uses_.push_back({link, 1});
-    for (size_t host = 0; host < problem_.hosts.size(); ++host) {
-      uses_.push_back({static_cast<uint32_t>(problem_.links.size() + host), 1});
-    }
+  void index_ways() {
+    ways_.reserve(problem_.routes.size());
     for (const FluidRoute& route : problem_.routes) {
       double latency = 0;
       for (uint32_t i = 0; i < route.count; ++i) {
@@ -105,6 +102,7 @@ class Replay {
     const FluidTask& t = problem_.tasks[task];
     const double latency = t.is_message ? ways_[t.place].latency : 0;
     if (latency > 0) {
+      __builtin_prefetch(&problem_.route_links[ways_[t.place].first_link]);
       waiting_.push({now_ + latency, task, 0});
     } else {
       begin_work(task);
@@ -117,12 +115,15 @@ class Replay {
       ready_to_end_.push_back(task);
       return;
     }
-    std::span<const LinkUse> uses(&uses_[problem_.route_links.size() + t.place], 1);
+    // Routes say only which links: so little of a large problem comes into the cache.
+    uses_.clear();
     if (t.is_message) {
       const Way& way = ways_[t.place];
-      uses = {uses_.data() + way.first_use, way.num_uses};
+      for (uint32_t i = 0; i < way.num_links; ++i) uses_.push_back({problem_.route_links[way.first_link + i], 1});
+    } else {
+      uses_.push_back({static_cast<uint32_t>(problem_.links.size()) + t.place, 1});
     }
-    network_.start(now_, task, t.work, kInfinity, uses);
+    network_.start(now_, task, t.work, kInfinity, uses_);
   }
 
   /// Tasks without work, which may start further ones at the same date.
@@ -150,8 +151,8 @@ class Replay {
   std::vector<uint32_t> ready_to_end_;
   std::vector<uint32_t> missing_;  // predecessors that have not ended
   std::vector<uint32_t> first_successor_, successors_;
-  std::vector<LinkUse> uses_;  // of the routes, then of each host
   std::vector<Way> ways_;      // the routes
+  std::vector<LinkUse> uses_;  // of the task that begins
 };
 
 }  // namespace

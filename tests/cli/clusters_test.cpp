@@ -35,6 +35,23 @@ TEST(Clusters, ShowDevicesLinksAndARoute) {
   EXPECT_NE(o.out.find("16 x nvlink         370.8 GB/s   1.00 us  device to switch\n"), std::string::npos) << o.out;
 }
 
+TEST(Clusters, ShowPowerPriceAndFailures) {
+  const Folder folder;
+  Outcome o = run(folder, "clusters dgx-h100");
+  EXPECT_NE(o.out.find("\na device takes 80 W idle, 620 W computing, 350 W communicating, the rest of a node 2800 W\n"
+                       "a GPU costs $6.155 an hour\n"
+                       "a node fails every 6330 h in the mean; a restart takes 600 s, checkpoints 1 GB/s a node\n"),
+            std::string::npos)
+      << o.out;
+  o = run(folder, "clusters dgx-h100 --json");
+  const json operation = json::parse(o.out)["operation"];
+  EXPECT_EQ(operation["watts"]["compute"], 620);
+  EXPECT_EQ(operation["failures"]["node_mtbf_seconds"], 6330.0 * 3600);
+  EXPECT_FALSE(operation.contains("pue"));
+  o = run(folder, "clusters this:1 --json");
+  EXPECT_FALSE(json::parse(o.out).contains("operation")) << "nothing is known of this machine";
+}
+
 TEST(Clusters, OfEveryKindCanBeSimulated) {
   const Folder folder;
   const std::string xml = folder.write("two.xml", R"(<system version="1"><cpu host_hash="1">

@@ -27,7 +27,7 @@ std::string some_text() {
 TEST(Commands, EveryHelpHasAnExample) {
   const Folder folder;
   for (const char* command : {"models", "clusters", "collective", "plan", "simulate", "layouts", "run", "explain",
-                              "compare", "calibrate", "export", "gui", "demo"}) {
+                              "compare", "calibrate", "export", "gui", "demo", "sweep", "report", "scale", "goodput"}) {
     const Outcome help = run(folder, std::string(command) + " --help");
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_NE(help.out.find("Example:\n  pgram " + std::string(command)), std::string::npos) << help.out;

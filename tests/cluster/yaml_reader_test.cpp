@@ -52,6 +52,38 @@ TEST(YamlReader, RefusesWhatNoFileOfOursNeeds) {
   EXPECT_NE(refusal(deep), "(taken)");
 }
 
+TEST(YamlReader, ItemsAreAListOrOneValue) {
+  YamlFields fields = parse_yaml("a: [1, {b: 2,\n c: x}, y]\nd: 7\ne: {b: 3}\nf: []\ng:\nh: 1\n", "f");
+  const std::vector<YamlItem> items = fields.items("a");
+  ASSERT_EQ(items.size(), 3u);
+  EXPECT_EQ(items[0].integer(0, 9), 1u);
+  EXPECT_EQ(items[0].number(0, 9, 3), 1000);
+  ASSERT_TRUE(items[1].is_mapping());
+  EXPECT_EQ(items[1].fields().integer("b", 0, 9), 2u);
+  EXPECT_EQ(items[2].text(), "y");
+  EXPECT_EQ(items[2].line(), 2);
+  ASSERT_EQ(fields.items("d").size(), 1u);
+  EXPECT_EQ(fields.items("d")[0].integer(0, 9), 7u);
+  EXPECT_EQ(fields.items("e")[0].fields().integer("b", 0, 9), 3u);
+  EXPECT_TRUE(fields.items("f").empty());
+  EXPECT_TRUE(fields.items("missing").empty());
+  const auto error = [](const auto& read) -> std::string {
+    try {
+      read();
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "(taken)";
+  };
+  EXPECT_EQ(error([&] { items[0].integer(2, 9); }), "f:1: a: expected a whole number from 2 to 9, got \"1\"");
+  EXPECT_EQ(error([&] { items[1].text(); }), "f:1: a: expected one value, got a mapping");
+  EXPECT_EQ(error([&] { items[2].number(0, 9); }), "f:2: a: expected a number from 0 to 9, got \"y\"");
+  EXPECT_EQ(error([&] { items[2].fields(); }), "f:2: a: expected \"key: value\" lines, got \"y\"");
+  EXPECT_EQ(error([&] { items[1].fields().text("z"); }), "f:1: a.z: missing");
+  // Where nothing is written the line is that of the key, not of what comes next.
+  EXPECT_EQ(error([&] { fields.items("g")[0].text(); }), "f:6: g: expected one value, got nothing");
+}
+
 TEST(YamlReader, NumbersAreDecimalAndBounded) {
   const auto number = [](const std::string& text) {
     return parse_yaml("a: " + text + "\n", "f").number("a", -1e300, 1e300);

@@ -143,6 +143,26 @@ TEST(CollectiveTimes, LevelsAgreeWhereNothingIsShared) {
   }
 }
 
+// Two lines of 4 in a torus are two nodes; wires of 61.8 GB/s and 2 us lead to the next in a line, and from line to
+// line. Each of 4 rings goes along one line, over to the other and back along it. In a line each leaves out another one
+// of the 4 wires, so that a wire carries 3/4 of the array. The closed form has the hop from line to line as two wires.
+TEST(CollectiveTimes, RingsLeaveALineOfATorusByEveryMember) {
+  const Cluster torus = find_cluster("torus-4x4x4");
+  const std::vector<uint32_t> group = first(8);
+  constexpr Bytes kBytes = 64 << 20;
+  const double wire = 0.75 * kBytes / 61.8e9;
+  expect_time(step(Collective::all_reduce, Algorithm::ring, 8, torus, kBytes), 14 * (2e-6 + wire / 8), "step");
+  const double alone = 14 * (2.5e-6 + wire / 8);
+  const auto analytic =
+      collective_cost(Collective::all_reduce, Algorithm::ring, Protocol::simple, kBytes, group, torus);
+  ASSERT_TRUE(analytic);
+  EXPECT_NEAR(analytic->time(kBytes), alone, 1e-12);
+  const CollectiveFlow flow =
+      collective_flow(Collective::all_reduce, Algorithm::ring, Protocol::simple, kBytes, group, torus);
+  EXPECT_NEAR(flow.time(kBytes, torus), alone, 1e-12);
+  for (const LinkUse& use : flow.uses) EXPECT_LE(use.weight, 0.75 * 14 / 8 + 1e-12);
+}
+
 TEST(CollectiveTimes, NcclsModelIsKept) {
   // Rings within one node and over two, where the NICs are just as fast as the channels.
   for (const char* name : {"dgx-h100", "dgx-a100", "dgx-h100:2", "dgx-b200"}) {

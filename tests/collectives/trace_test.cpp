@@ -8,6 +8,7 @@
 
 #include "core/base/errors.h"
 #include "core/plan/verify.h"
+#include "core/timeline/idle.h"
 #include "tests/collectives/cases.h"
 
 namespace pgram::sim::test {
@@ -32,7 +33,7 @@ TEST(StepTimeline, WayOfAChunkAroundARing) {
   const Timeline timeline = trace({Collective::all_reduce, Algorithm::ring}, "dgx-h100", 4);
   std::vector<std::string> way;
   std::vector<Span> spans(timeline.spans.begin(), timeline.spans.end());
-  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.start < b.start; });
+  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.end < b.end; });
   for (const Span& span : spans) {
     const std::string text = name(timeline, span);
     if (text.find("chunk 2 from") != std::string::npos) way.push_back(std::to_string(span.rank) + ": " + text);
@@ -92,6 +93,35 @@ TEST(StepTimeline, MessagesOfAConnectionComeOneAfterAnother) {
     if (before.rank != span.rank || before.stream != span.stream) continue;
     EXPECT_LE(before.end, span.start);
   }
+}
+
+TEST(StepTimeline, EveryWaitHasItsReason) {
+  // Nothing but the plan and the links keeps a step: no idle time is the host's or a launch window's.
+  for (const Case& c : all_cases()) {
+    if (c.algorithm == Algorithm::pat) continue;
+    const bool over_nodes = c.algorithm == Algorithm::nvls_tree || c.algorithm == Algorithm::hierarchical;
+    const Timeline timeline = trace(c, over_nodes ? "dgx-h100:2" : "dgx-h100", over_nodes ? 16 : 8);
+    const StepGraph graph(timeline, 0);
+    for (uint32_t rank = 0; rank < timeline.plan->mesh.ranks(); ++rank) {
+      for (const Idle& idle : idle_of_rank(graph, rank)) {
+        EXPECT_NE(idle.reason, IdleReason::host)
+            << name_of(c.collective) << " " << name_of(c.algorithm) << ", rank " << rank << ": " << idle.start << " to "
+            << idle.end << " " << to_text(graph, idle);
+      }
+    }
+  }
+}
+
+TEST(StepTimeline, AReceiveWaitsForItsSender) {
+  // Ring of 4. Rank 0's copies come on a stream of their own, from step 4 on. Chunk 3, the first of them, may come once
+  // rank 0 has passed its own sum of it on in step 1; until step 4 rank 3, which sends it, waits for the sum itself.
+  const Timeline timeline = trace({Collective::all_reduce, Algorithm::ring}, "dgx-h100", 4);
+  const StepGraph graph(timeline, 0);
+  Picoseconds waits = 0;
+  for (const Idle& idle : idle_of_rank(graph, 0)) {
+    if (idle.reason == IdleReason::sender) waits += idle.end - idle.start;
+  }
+  EXPECT_NEAR(static_cast<double>(waits), static_cast<double>(timeline.steps[0].end) / 3, 2000);
 }
 
 TEST(StepTimeline, TooManyMessagesAreRefused) {

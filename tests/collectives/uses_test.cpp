@@ -26,6 +26,14 @@ TEST(CollectiveUses, FormulaIsTheSumOfTheMessages) {
                                             {0, 255, 256}};
   groups.emplace_back(24);
   std::iota(groups.back().begin(), groups.back().end(), 8u);
+  for (const uint32_t nodes : {2u, 3u, 5u}) {  // even ones, of some places in any order
+    for (const std::vector<uint32_t>& places : {std::vector<uint32_t>{2}, {5, 1}, {0, 7, 4}}) {
+      auto& group = groups.emplace_back();
+      for (uint32_t node = 0; node < nodes; ++node) {
+        for (const uint32_t place : places) group.push_back(8 * (37 - 5 * node) + place);
+      }
+    }
+  }
   for (int i = 0; i < 5; ++i) {  // any members, in any order
     std::vector<uint32_t> devices(320);
     std::iota(devices.begin(), devices.end(), 0u);

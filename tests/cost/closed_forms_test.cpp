@@ -97,6 +97,13 @@ TEST(ClosedForms, OverNodes) {
   GroupShape two = four_twos();
   two.ranks = 4, two.nodes = 2;
   expect(two, {{all_reduce, A::nvls_tree, 22, 16}});  // two nodes exchange halves: 1/2 x 32
+  // A network faster than the nodes, 2 us for the array. Of the two rings each leaves a node in place of another one of
+  // its two hops, so that a hop within carries half: 14/8 x max(8/2, 2/2). Of uneven nodes some hop may carry both.
+  GroupShape fast = four_twos();
+  fast.between = 4e9;
+  expect(fast, {{all_reduce, A::ring, 77, 7}, {all_gather, A::ring, 38.5, 3.5}});
+  fast.even = false;
+  expect(fast, {{all_reduce, A::ring, 77, 14}});
 }
 
 /// (n-2+c)(a + S/(cB)) with n = 8, a = 1 us, S/B = 6 x 4 us at c = sqrt(6 x 24) = 12 chunks: 18 x (1 + 2) = 54 us.

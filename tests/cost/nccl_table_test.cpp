@@ -108,6 +108,14 @@ TEST(NcclTable, AllGather) {
   }
 }
 
+TEST(NcclTable, HalfTheCardsCarryHalf) {
+  // 8 channels of 24 GB/s against 8 of 48: the bandwidths of the rows above, halved; latencies stay.
+  const Row gather{ring, Simple, {{"dgx-h100-4nic:2", 70.0, 204.8}, {"dgx-h100-4nic:16", 599.2, 193.5}}};
+  for (const Cell& cell : gather.cells) expect_cell(Collective::all_gather, gather, cell);
+  const Row reduce{ring, Simple, {{"dgx-h100-4nic:2", 131.6, 102.4}, {"dgx-h100-4nic:16", 1190, 96.75}}};
+  for (const Cell& cell : reduce.cells) expect_cell(Collective::all_reduce, reduce, cell);
+}
+
 /// Ends of the ranges of one choice after another; the last goes on to 8 GiB.
 struct Choice {
   const char* system;

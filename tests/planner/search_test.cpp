@@ -77,6 +77,28 @@ TEST(Search, TriesEveryShapeSequenceParallelAndMicroBatch) {
   EXPECT_EQ(search(s, work(8, 1)).size(), 24u);
 }
 
+TEST(Search, LegalLayoutsAreThoseThatArePlanned) {
+  // 24 devices, batch 24: tp 3 divides no heads, some dp x micro-batch do not divide the batch, tp 8 not the 4
+  // key-value heads.
+  SearchSpace s = space(24, 8);
+  s.micro_batch_sizes = {4, 1, 2};
+  s.schedules = {"1f1b", "gpipe"};
+  s.p2p = PointToPoint::paired;
+  const std::vector<Candidate> legal = legal_layouts(llama(), work(24, 1), s);
+  std::set<std::string> planned, found;
+  for (const Candidate& c : search(s, work(24, 1)))
+    if (c.memory_bytes > 0) planned.insert(text(c));
+  for (const Candidate& c : legal) {
+    found.insert(text(c));
+    EXPECT_EQ(c.layout.p2p, c.layout.pp > 1 ? PointToPoint::paired : PointToPoint::channels);
+  }
+  EXPECT_EQ(found, planned);
+  EXPECT_EQ(found.size(), legal.size());
+  EXPECT_GT(found.size(), 20u);
+  s.devices = 0;
+  EXPECT_THROW(legal_layouts(llama(), work(24, 1), s), InputError);
+}
+
 TEST(Search, RanksByStepTimeThenMemory) {
   // prefer_dp: dp4 = 4 + 10 + 100 = 114, pp2.dp2 = 2 + 20 + 100 = 122, pp4 = 1 + 40 + 100 = 141, tp2 = 2 + 10 + 200 ...
   SearchSpace s = space(4, 4);

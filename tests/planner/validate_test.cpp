@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <random>
 
 #include "core/planner/planner.h"
 #include "tests/planner/small_models.h"
@@ -91,6 +92,26 @@ TEST(Validate, ZeroAndAbsurdSizes) {
   model.max_positions = kMost;
   EXPECT_EQ(said(model, degrees(1, 1, 1), work(kMost, kMost, kMost)),
             "micro-batch: 4294967295 x 4294967295 tokens are more than 67,108,864");
+}
+
+TEST(Validate, IsLegalSaysTheSame) {
+  std::mt19937 random(5);
+  const auto one_of = [&](std::initializer_list<uint32_t> values) { return values.begin()[random() % values.size()]; };
+  int accepted = 0;
+  for (int i = 0; i < 20000; ++i) {
+    Model model = llama();
+    model.sliding_window = one_of({0, 0, 0, 32});
+    Layout layout =
+        degrees(one_of({0, 1, 1, 2, 4, 8, 3, 128}), one_of({0, 1, 2, 4, 5}), one_of({0, 1, 1, 2, 3, 1u << 20}));
+    layout.sequence_parallel = random() % 2;
+    layout.p2p = random() % 2 ? PointToPoint::paired : PointToPoint::channels;
+    Workload w = work(one_of({0, 1, 8, 12, 32, 1u << 20}), one_of({0, 1, 1, 2, 3}));
+    w.sequence = one_of({0, 5, 32, 64, 65});
+    const std::string message = refusal([&] { validate(model, layout, w); });
+    ASSERT_EQ(is_legal(model, layout, w), message == "accepted") << message;
+    accepted += is_legal(model, layout, w);
+  }
+  EXPECT_GT(accepted, 200);
 }
 
 TEST(Validate, MicroBatches) {

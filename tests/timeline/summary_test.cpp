@@ -28,6 +28,8 @@ TEST(Summary, RankWithHiddenAndExposedCommunication) {
   EXPECT_EQ(rank.busy, 50 * kUnit);
   EXPECT_EQ(rank.idle, 50 * kUnit);
   EXPECT_EQ(rank.span_idle, 30 * kUnit);
+  EXPECT_EQ(rank.busy_with[static_cast<size_t>(Category::forward)], 20 * kUnit);
+  EXPECT_EQ(rank.busy_with[static_cast<size_t>(Category::backward)], 30 * kUnit);
   EXPECT_EQ(exposed(rank, Category::tensor_comm), 10 * kUnit);
   EXPECT_EQ(exposed(rank, Category::data_comm), 5 * kUnit);
   EXPECT_EQ(exposed(rank, Category::pipeline_comm), 4 * kUnit);

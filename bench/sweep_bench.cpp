@@ -1,0 +1,254 @@
+// How fast sweeps are: cases a second on one core with and without the Plan reused, a hundred thousand cases with their
+// memory and file, the same file gone on with, two threads against one, and a thousand kill -9. CPU times where one
+// core is meant, else wall times; both sides of a comparison in turn, medians.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/sweep/grid.h"
+#include "cli/sweep/results.h"
+#include "cli/sweep/run.h"
+#include "cli/sweep/run_case.h"
+#include "cli/sweep/table.h"
+#include "core/planner/planner.h"
+
+namespace {
+
+using namespace pgram;
+using namespace pgram::sweep;
+using Clock = std::chrono::steady_clock;
+namespace fs = std::filesystem;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double cpu_seconds(const std::function<void()>& work) {
+  const std::clock_t begin = std::clock();
+  work();
+  return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+/// Of files that are gone with the bench.
+class Folder {
+ public:
+  Folder() {
+    std::string pattern = (fs::temp_directory_path() / "pgram-bench-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  ~Folder() { fs::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(path_ / name) << text;
+    return *this / name;
+  }
+
+ private:
+  fs::path path_;
+};
+
+struct Child {
+  double seconds = 0;
+  double peak_mb = 0;
+  bool good = false, killed = false;
+};
+
+/// `pgram` with what it prints thrown away; killed after `limit` seconds.
+Child run_program(const std::vector<std::string>& arguments, double limit = 1e9) {
+  std::vector<char*> argv{const_cast<char*>("pgram")};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const Clock::time_point begin = Clock::now();
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
+    execv(PGRAM_PROGRAM, argv.data());
+    _exit(127);
+  }
+  Child result;
+  rusage usage{};
+  int status = 0;
+  while (wait4(child, &status, WNOHANG, &usage) == 0) {
+    if (seconds_since(begin) >= limit && !result.killed) {
+      kill(child, SIGKILL);
+      result.killed = true;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  result.seconds = seconds_since(begin);
+  result.peak_mb = static_cast<double>(usage.ru_maxrss) / 1024;
+  result.good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  result.killed = WIFSIGNALED(status);
+  return result;
+}
+
+std::string csv_of(const Folder& folder, const std::string& database) {
+  write_csv(Results::open(database), {}, folder / "rows.csv");
+  std::ifstream file(folder / "rows.csv");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void bench_cases() {
+  const Sweep sweep = parse_sweep(
+      "pgram_sweep: 1\nname: bench\nmodels: llama-3.1-70b\nclusters: dgx-h100:64\nlayouts: all\nglobal_batch: [64, "
+      "128, 256, 512]\n"
+      "micro_batch: [1, 2, 4]\nsequence: 8192\nnetwork: flow\nfilters: micro_batches <= 32\n",
+      "bench");
+  const Grid grid(sweep);
+  Inputs inputs;
+  std::vector<Case> cases;
+  std::vector<PlannedCase> plans;
+  double batches = 0;
+  for (uint64_t g = 0; g < grid.groups(); ++g) {
+    for (const Case& one : grid.group(g).cases) {
+      PlannedCase planned = plan_case(one, inputs);
+      if (run_case(one, planned, inputs).figures.step_seconds <= 0) continue;
+      cases.push_back(one);
+      batches += micro_batches(one.layout, one.workload);
+      plans.push_back(std::move(planned));
+    }
+  }
+  const auto count = static_cast<double>(cases.size());
+  std::printf(
+      "%s on 512 GPUs, flow, folded: %zu layouts that fit and have at most 32 micro-batches (%.1f in the mean)\n",
+      cases.front().model.c_str(), cases.size(), batches / count);
+  std::vector<double> whole, reused;
+  for (int round = 0; round < 5; ++round) {
+    whole.push_back(cpu_seconds([&] {
+      for (const Case& one : cases) run_case(one, plan_case(one, inputs), inputs);
+    }));
+    reused.push_back(cpu_seconds([&] {
+      for (size_t i = 0; i < cases.size(); ++i) run_case(cases[i], plans[i], inputs);
+    }));
+  }
+  std::printf("  plan, verify, simulate, explain   %8.1f cases/s on one core   (aim: 200)\n", count / median(whole));
+  std::printf("  the plan reused                   %8.1f cases/s on one core   (aim: 500)\n", count / median(reused));
+}
+
+/// Its cases have every kind of layout of 8 to 64 GPUs; twelve share a Plan.
+constexpr const char* kMany =
+    "pgram_sweep: 1\nname: many\nmodels: [llama-3.1-8b, qwen2.5-7b, mistral-7b, llama-2-13b]\n"
+    "clusters: {name: dgx-h100, nodes: [1, 2, 4, 8]}\nlayouts: all\nschedules: [1f1b, gpipe]\n"
+    "global_batch: [32, 64, 128]\nmicro_batch: [1, 2, 4]\nsequence: [2048, 4096, 8192]\nnetwork: analytic\n"
+    "filters: [micro_batches <= 16, \"sp = 1 or tp = 1\"]\ndisturbances:\n  - none\n";
+
+std::string many() {
+  std::string text = kMany;
+  for (int i = 1; i <= 11; ++i) {
+    const std::string factor = "1." + std::to_string(i);
+    text += "  - {name: slow-" + factor + ", slow: \"" + std::to_string(i % 8) + ":" + factor + "\"}\n";
+  }
+  return text;
+}
+
+void bench_many(const Folder& folder) {
+  const std::string file = folder.write("many.yaml", many()), database = folder / "many.db";
+  const Grid grid(read_sweep(file));
+  std::printf("\n%lu cases of %lu plans by analytic:\n", static_cast<unsigned long>(grid.cases()),
+              static_cast<unsigned long>(grid.groups()));
+  std::fflush(stdout);
+  const std::vector<std::string> command{"sweep", file, "--out", database};
+  const Child made = run_program(command);
+  std::printf("  all of them                       %8.1f s on %u cores%s   (aim: 300 s for 100,000)\n", made.seconds,
+              std::thread::hardware_concurrency(), made.good ? "" : ", BAD");
+  std::printf("  memory of the process             %8.1f MB at most   (aim: 500)\n", made.peak_mb);
+  std::printf("  the file                          %8.1f MB   (aim: 100 for 100,000)\n",
+              static_cast<double>(fs::file_size(database)) / 1e6);
+  std::vector<double> again;
+  bool good = true;
+  for (int i = 0; i < 5; ++i) {
+    const Child child = run_program(command);
+    again.push_back(child.seconds);
+    good &= child.good;
+  }
+  std::printf("  the same command again            %8.2f s%s   (aim: 2 s)\n", median(again), good ? "" : ", BAD");
+}
+
+constexpr const char* kSome =
+    "pgram_sweep: 1\nname: some\nmodels: llama-3.1-8b\nclusters: {name: dgx-h100, nodes: [1, 2, 4]}\nlayouts: all\n"
+    "global_batch: 64\nmicro_batch: [1, 2]\nsequence: 4096\nfilters: micro_batches <= 32\n";
+
+void bench_threads(const Folder& folder) {
+  const Sweep sweep = parse_sweep(kSome, "some");
+  const Grid grid(sweep);
+  std::vector<double> times[2];
+  std::string rows[2];
+  for (int round = 0; round < 5; ++round) {
+    for (const unsigned threads : {1u, 2u}) {
+      const std::string database = folder / "threads.db";
+      fs::remove(database);
+      Results results = Results::open_or_make(database, sweep, grid.cases());
+      RunOptions options;
+      options.threads = threads;
+      const Clock::time_point begin = Clock::now();
+      run_sweep(sweep, grid, results, options);
+      times[threads - 1].push_back(seconds_since(begin));
+      rows[threads - 1] = csv_of(folder, database);
+    }
+  }
+  std::printf("\n%lu cases: one thread %.2f s, two %.2f s: %.2f x (aim: 1.8); rows %s\n",
+              static_cast<unsigned long>(grid.cases()), median(times[0]), median(times[1]),
+              median(times[0]) / median(times[1]), rows[0] == rows[1] ? "the same" : "DIFFER");
+}
+
+void bench_kills(const Folder& folder, int most) {
+  const std::string file = folder.write("some.yaml", kSome);
+  const auto command = [&](const std::string& out) {
+    return std::vector<std::string>{"sweep", file, "--out", out, "--threads", "1"};
+  };
+  const double whole = run_program(command(folder / "one.db")).seconds;
+  const std::string expected = csv_of(folder, folder / "one.db");
+  std::mt19937 random(1);
+  std::uniform_real_distribution<double> limit(0, whole / 4);
+  int kills = 0, sweeps = 0, bad = 0;
+  const Clock::time_point begin = Clock::now();
+  while (kills < most) {
+    const std::string database = folder / "kills.db";
+    fs::remove(database);
+    for (bool finished = false; !finished;) {
+      const Child child = run_program(command(database), kills < most ? limit(random) : 1e9);
+      finished = !child.killed;
+      kills += child.killed;
+      bad += finished && !child.good;
+    }
+    ++sweeps;
+    bad += csv_of(folder, database) != expected;
+  }
+  std::printf("%d kill -9 in %d sweeps, %.0f s: %d with other rows than an undisturbed one%s\n", kills, sweeps,
+              seconds_since(begin), bad, bad ? ", BAD" : "");
+}
+
+}  // namespace
+
+/// All, or those that are named: cases, threads, kills, many.
+int main(int argc, char** argv) {
+  const std::vector<std::string> names(argv + 1, argv + argc);
+  const auto wanted = [&](const char* name) {
+    return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const Folder folder;
+  if (wanted("cases")) bench_cases();
+  if (wanted("threads")) bench_threads(folder);
+  if (wanted("kills")) bench_kills(folder, 1000);
+  if (wanted("many")) bench_many(folder);
+}
