@@ -155,7 +155,7 @@ constexpr const char* kMany =
 std::string many() {
   std::string text = kMany;
   for (int i = 1; i <= 11; ++i) {
-    const std::string factor = "1." + std::to_string(i);
+    const std::string factor = "1." + std::to_string(10 + i);
     text += "  - {name: slow-" + factor + ", slow: \"" + std::to_string(i % 8) + ":" + factor + "\"}\n";
   }
   return text;
