@@ -155,7 +155,7 @@ constexpr const char* kMany =
 std::string many() {
   std::string text = kMany;
   for (int i = 1; i <= 11; ++i) {
-    const std::string factor = "1." + std::to_string(i);
+    const std::string factor = "1." + std::to_string(10 + i);
     text += "  - {name: slow-" + factor + ", slow: \"" + std::to_string(i % 8) + ":" + factor + "\"}\n";
   }
   return text;
@@ -188,8 +188,13 @@ constexpr const char* kSome =
     "pgram_sweep: 1\nname: some\nmodels: llama-3.1-8b\nclusters: {name: dgx-h100, nodes: [1, 2, 4]}\nlayouts: all\n"
     "global_batch: 64\nmicro_batch: [1, 2]\nsequence: 4096\nfilters: micro_batches <= 32\n";
 
+/// Some seconds of one thread.
+constexpr const char* kMore =
+    "pgram_sweep: 1\nname: more\nmodels: [llama-3.1-8b, mistral-7b]\nclusters: {name: dgx-h100, nodes: [1, 2, 4]}\n"
+    "layouts: all\nglobal_batch: [32, 64, 128]\nmicro_batch: [1, 2]\nsequence: 4096\nfilters: micro_batches <= 32\n";
+
 void bench_threads(const Folder& folder) {
-  const Sweep sweep = parse_sweep(kSome, "some");
+  const Sweep sweep = parse_sweep(kMore, "more");
   const Grid grid(sweep);
   std::vector<double> times[2];
   std::string rows[2];
