@@ -128,15 +128,15 @@ Plan plan_of(const TransferCase& item) {
   return plan.finish();
 }
 
-using Operation = std::pair<Kernel, Bytes>;
+using MovedBytes = std::pair<Kernel, Bytes>;
 
 /// Seconds of a call of each operation in one step: from the first to the last end on a rank, for the slowest rank.
-std::map<Operation, Seconds> seconds_of_step(const Plan& plan, std::span<const Span> spans) {
+std::map<MovedBytes, Seconds> seconds_of_step(const Plan& plan, std::span<const Span> spans) {
   struct Stretch {
     Picoseconds start = 0, end = 0;
     uint32_t calls = 0;
   };
-  std::map<std::pair<uint32_t, Operation>, Stretch> stretches;
+  std::map<std::pair<uint32_t, MovedBytes>, Stretch> stretches;
   for (const Span& span : spans) {
     const Op& op = plan.bodies[plan.programs[plan.role(span.rank)].calls[span.call].body].ops[span.op];
     const Kernel kernel = op.kernel == Kernel::recv ? Kernel::send : op.kernel;
@@ -145,7 +145,7 @@ std::map<Operation, Seconds> seconds_of_step(const Plan& plan, std::span<const S
     stretch.end = std::max(stretch.end, span.end);
     ++stretch.calls;
   }
-  std::map<Operation, Seconds> seconds;
+  std::map<MovedBytes, Seconds> seconds;
   for (const auto& [key, stretch] : stretches) {
     Seconds& slowest = seconds[key.second];
     slowest = std::max({slowest, kShortest, to_seconds(stretch.end - stretch.start) / stretch.calls});
@@ -181,7 +181,7 @@ std::vector<MeasuredTransfer> measure_transfers(const TransferCase& item, Second
     if (step + 1 >= kFewestSteps && spent.count() >= seconds) enough.request_stop();
   };
   const RunResult result = run(plan, backend, options);
-  std::map<Operation, std::vector<Seconds>> samples;
+  std::map<MovedBytes, std::vector<Seconds>> samples;
   for (size_t step = 1; step < result.timeline.steps.size(); ++step) {
     for (const auto& [operation, time] : seconds_of_step(plan, result.timeline.of_step(step)))
       samples[operation].push_back(time);

@@ -58,6 +58,7 @@ class EventLoop {
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(uint32_t index);
   bool is_closed(const Rank&, uint16_t body) const;
+  bool waits_for_end(const Rank&, const StreamHead&, const CallTimes&, const StreamOrder::Visit&) const;
   uint32_t streams_of(const Rank&, uint16_t body) const;
   void pass_replayed(StreamHead&, const RankCalls&);
   void end_replay(uint32_t rank);

@@ -46,6 +46,28 @@ uint32_t EventLoop<kShares>::streams_of(const Rank& rank, uint16_t body) const {
   return bits;
 }
 
+/// Whether what the stream does after the call can begin only when the last task of the call has ended.
+template <bool kShares>
+bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallTimes& times,
+                                       const StreamOrder::Visit& visit) const {
+  if (stream.visit->next == kNoTicket) return true;
+  const StreamOrder::Visit& next = rank.order->visits[stream.visit->next];
+  const BodyStreams& body = bodies_[next.body];
+  const uint16_t index = body.ops[body.first[stream.name]];
+  const Op& op = steps_[next.body].ops[index];
+  for (int i = 0; i < op.num_waits; ++i) {  // for a later task of a stream that is busy until the end
+    if (times.late >> rank.order->dense[body.waits[op.first_wait + i].stream] & 1) return true;
+  }
+  for (uint32_t i = 0; i < next.num_waits; ++i) {
+    const StreamOrder::Wait& wait = rank.order->waits[next.first_wait + i];
+    const uint32_t of_call = wait.ticket - visit.first_ticket;
+    if (wait.op != index || of_call >= times.ops.size()) continue;
+    const uint8_t name = rank.order->streams[wait.stream].name;
+    if (times.passed(bodies_[visit.body], name, of_call) == times.end) return true;
+  }
+  return false;
+}
+
 template <bool kShares>
 bool EventLoop<kShares>::replay(uint32_t index) {
   const uint32_t r = streams_[index].rank;
@@ -87,13 +109,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
       if (op < steps.count && times.passed(*steps.streams, streams[d].name, op) != times.end) ready = false;
     });
     // ... and a stream that is free before must have nothing to do until then.
-    if (times.late >> d & 1 || streams[d].visit->next == kNoTicket) return;
-    const BodyStreams& next = bodies_[rank.order->visits[streams[d].visit->next].body];
-    const Op& op = steps_[rank.order->visits[streams[d].visit->next].body].ops[next.ops[next.first[streams[d].name]]];
-    bool waits_for_late = false;
-    for (int i = 0; i < op.num_waits; ++i)
-      waits_for_late |= times.late >> rank.order->dense[next.waits[op.first_wait + i].stream] & 1;
-    ready &= waits_for_late;
+    ready &= times.late >> d & 1 || waits_for_end(rank, streams[d], times, visit);
   });
   if (!ready) return false;
 
