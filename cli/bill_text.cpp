@@ -42,8 +42,10 @@ std::string format_dollars(double dollars) {
 
 std::string format_tokens(double tokens) {
   const double millions = tokens / 1e6;
-  return millions >= 1e4 ? format_count(static_cast<uint64_t>(millions / 1e3 + 0.5)) + " billion tokens"
-                         : three_digits(millions) + " million tokens";
+  const auto digits = [](double value) {
+    return value >= 1000 ? format_count(static_cast<uint64_t>(value + 0.5)) : three_digits(value);
+  };
+  return millions >= 1e4 ? digits(millions / 1e3) + " billion tokens" : digits(millions) + " million tokens";
 }
 
 std::string format_duration(Seconds seconds) {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cli/bill_text.h"
 #include "cli/command.h"
 #include "cli/goodput_text.h"
 #include "cli/inputs.h"
@@ -50,7 +51,7 @@ struct GivenFailure {
 };
 
 /// "3h@rank17" or "3h@17".
-GivenFailure parse_failure(const std::string& text, uint32_t ranks) {
+GivenFailure parse_failure(const std::string& text, uint32_t ranks, Seconds wall) {
   const size_t at = text.find('@');
   GivenFailure failure;
   std::string rank = at == std::string::npos ? "" : text.substr(at + 1);
@@ -60,6 +61,9 @@ GivenFailure parse_failure(const std::string& text, uint32_t ranks) {
     throw InputError("--fail", "expected TIME@RANK with a rank below " + std::to_string(ranks) +
                                    ", for example 3h@rank0, got '" + text.substr(0, 40) + "'");
   failure.time = parse_duration("--fail", text.substr(0, at));
+  if (failure.time >= wall)
+    throw InputError("--fail", "'" + text.substr(0, 40) + "' is not within the " + format_duration(wall) +
+                                   " of the run; --days makes it longer");
   return failure;
 }
 
@@ -87,7 +91,7 @@ uint64_t steps_of(Seconds interval, Seconds step) {
 /// One run with the given failures.
 void run_given(const Flags& flags, const Cluster& cluster, uint64_t every, GoodputReport& report) {
   std::vector<GivenFailure> given;
-  for (const std::string& text : flags.failures) given.push_back(parse_failure(text, report.ranks));
+  for (const std::string& text : flags.failures) given.push_back(parse_failure(text, report.ranks, report.wall));
   std::ranges::stable_sort(given, {}, &GivenFailure::time);
   std::vector<Seconds> times;
   for (const GivenFailure& failure : given) times.push_back(failure.time);
@@ -147,7 +151,9 @@ GoodputReport report_of(const Flags& flags, const Plan& plan, const Cluster& clu
   report.run = *run;
   report.node_mtbf = cluster.operation.failures->node_mtbf;
 
-  const uint64_t asked = flags.every.empty() ? 0 : steps_of(parse_duration("--checkpoint-every", flags.every), step);
+  const Seconds asked_interval = flags.every.empty() ? 0 : parse_duration("--checkpoint-every", flags.every);
+  if (!flags.every.empty() && asked_interval == 0) throw InputError("--checkpoint-every", "expected more than no time");
+  const uint64_t asked = flags.every.empty() ? 0 : steps_of(asked_interval, step);
   const uint64_t best = report.node_mtbf > 0 ? best_goodput(report.run, failure_gaps(kGaps, flags.seed)).every : asked;
   if (!flags.failures.empty())
     run_given(flags, cluster, asked ? asked : best, report);

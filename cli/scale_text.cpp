@@ -18,7 +18,7 @@ using sweep::TimePart;
 
 std::string digits(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value);
+  std::snprintf(text, sizeof text, value < 1 ? "%.3g" : value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value);
   return text;
 }
 

@@ -147,6 +147,10 @@ struct Grid::Impl {
     SearchSpace space;
     space.devices = block.place->devices;
     space.micro_batch_sizes = sweep.micro_batches;
+    // Looked at by no layout: of a long list against a long list of batches nearly all.
+    std::erase_if(space.micro_batch_sizes,
+                  [&](uint32_t size) { return block.shared.workload.global_batch % size != 0; });
+    if (space.micro_batch_sizes.empty()) return {};
     space.schedules = sweep.schedules;
     space.p2p = p2p.front();
     std::vector<Chosen> all;

@@ -50,10 +50,9 @@ std::string cluster_with(const std::string& cluster, uint32_t gpus) {
   try {
     find_cluster(name);
     return name;
-  } catch (const InputError&) {  // of a fixed size
+  } catch (const InputError& error) {  // of a fixed size
     if (one.devices >= gpus) return cluster;
-    throw InputError("--gpus", cluster + " has " + std::to_string(one.devices) + " devices and cannot grow to " +
-                                   std::to_string(gpus));
+    throw InputError("--gpus", cluster + " cannot grow to " + std::to_string(gpus) + " devices (" + error.what() + ")");
   }
 }
 

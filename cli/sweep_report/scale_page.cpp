@@ -86,7 +86,7 @@ std::string memory_section(const std::vector<MemoryPoint>& all) {
           " on " + gpus_text(last.gpus) + ".");
   page::LinePanel size = panel_of("largest model, parameters", parameters_text), share = share_panel("of the ideal");
   page::Line largest{"largest that fits", kStrongLine, page::Line::Look::marked, {}}, of_ideal = largest;
-  page::Line ideal{"ideal: all memory is one copy of its state", 6, page::Line::Look::ideal, {}};
+  page::Line ideal{"ideal", 6, page::Line::Look::ideal, {}};
   for (const MemoryPoint& point : points) {
     const double parameters = static_cast<double>(point.parameters);
     const std::string title = gpus_text(point.gpus) + ": " + parameters_text(parameters) + "\n" +
@@ -99,6 +99,7 @@ std::string memory_section(const std::vector<MemoryPoint>& all) {
   size.lines = {largest, ideal};
   share.lines = {of_ideal};
   out += page::line_chart("Parameters of the largest model that fits, against GPUs", {size, share});
+  out += page::paragraph("Ideal: all memory holds parameters, gradients and optimizer state, each once.", "soft");
   out += page::heading(3, "What is in the memory of all GPUs");
   out += page::stacked_bars("Shares of all memory by what is in it", memory_bars(points));
 
@@ -160,7 +161,12 @@ std::string gap_table(const std::vector<ComputePoint>& points, const std::string
   page::Table table;
   table.columns = {{"GPUs"},   {"sequences"}, {"layout", true}, {"step"},
                    {"FLOP/s"}, {"of ideal"},  {"MFU"},          {"gap, GPUs"}};
-  for (int i = 0; i < sweep::kTimeParts; ++i) table.columns.push_back({name_of(static_cast<TimePart>(i)).name});
+  std::vector<size_t> parts;  // those that show in some row
+  for (size_t i = 0; i < sweep::kTimeParts; ++i) {
+    if (!std::ranges::any_of(points, [&](const ComputePoint& p) { return std::abs(p.lost[i]) >= 0.05; })) continue;
+    parts.push_back(i);
+    table.columns.push_back({name_of(static_cast<TimePart>(i)).name});
+  }
   for (const ComputePoint& point : points) {
     const double efficiency = point.flops_per_second / point.ideal_flops_per_second;
     const auto gpus_cell = [](double gpus) { return Cell(page::fixed(gpus, 1), gpus); };
@@ -172,7 +178,7 @@ std::string gap_table(const std::vector<ComputePoint>& points, const std::string
                           {page::share_text(efficiency), efficiency},
                           {page::share_text(point.model_flops_utilisation), point.model_flops_utilisation},
                           gpus_cell(point.gpus * (1 - efficiency))};
-    for (const double lost : point.lost) row.push_back(gpus_cell(lost));
+    for (const size_t i : parts) row.push_back(gpus_cell(point.lost[i]));
     table.rows.push_back(std::move(row));
   }
   return page::folded_table(name + ": the gap to the ideal line, in GPUs, and its parts", table);
@@ -194,8 +200,7 @@ std::string compute_section(const sweep::ScaleAnswer& answer) {
   out += page::stacked_bars("Shares of the time of all GPUs", time_bars(answer));
   out += page::paragraph(
       "What grows from bar to bar is what eats the gap. The tables count it in GPUs: a part that is negative takes "
-      "less "
-      "of them than on the ideal line. The parts add up to the gap.",
+      "less of them than on the ideal line. The parts add up to the gap; those that are 0.0 everywhere are left out.",
       "soft");
   return out + (strong.empty() ? "" : gap_table(strong, "Strong scaling")) +
          (weak.empty() ? "" : gap_table(weak, "Weak scaling"));

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "program.h"
 
@@ -78,6 +79,9 @@ TEST(Goodput, ALostRank) {
   EXPECT_FALSE(out.contains("intervals"));
   const Outcome text = run(folder, "goodput " + kLlama + "--days 1 --checkpoint-every 30m --fail 3h@rank17");
   EXPECT_NE(text.out.find("at 3:00:00 rank 17 (node 2) is lost"), std::string::npos) << text.out;
+  // 32 GPUs train some hundred thousand tokens a second: in 2.4 h a few thousand millions.
+  const Outcome hours = run(folder, "goodput " + kLlama + "--days 0.1 --fail 1h@0");
+  EXPECT_TRUE(std::regex_search(hours.out, std::regex("[1-9],[0-9]{3} million tokens"))) << hours.out;
 }
 
 TEST(Goodput, TextNamesWhatMatters) {
@@ -105,6 +109,8 @@ TEST(Goodput, BadInput) {
   refused(kLlama + "--fail 3h", {"--fail", "TIME@RANK"});
   refused(kLlama + "--fail 3@rank1", {"--fail", "'3'", "3h"});
   refused(kLlama + "--fail nanh@rank1", {"--fail"});
+  refused(kLlama + "--days 1 --fail 1d@0", {"--fail", "'1d@0'", "within the 24 h of the run", "--days"});
+  refused(kLlama + "--checkpoint-every 0s", {"--checkpoint-every", "more than no time"});
   refused(kLlama + "--checkpoint-every 5", {"--checkpoint-every", "30m"});
   refused(kLlama + "--node-mtbf 0s", {"--node-mtbf", "one second"});
   refused(kLlama + "--restart -1s", {"--restart"});

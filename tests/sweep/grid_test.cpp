@@ -386,6 +386,11 @@ TEST(Grid, NamesWhatDoesNotExist) {
   sweep.all_layouts = true;
   sweep.lines.layouts = 6;
   EXPECT_TRUE(refusal(sweep).starts_with("s.yaml:6: layouts: no layout is legal for any")) << refusal(sweep);
+  // On 8 devices there are some, but not for micro-batches that do not divide the batch.
+  sweep.clusters = {"this:8"};
+  EXPECT_EQ(refusal(sweep), "(taken)");
+  sweep.micro_batches = {3, 32};
+  EXPECT_TRUE(refusal(sweep).starts_with("s.yaml:6: layouts: no layout is legal for any")) << refusal(sweep);
 }
 
 TEST(Grid, RefusesTooManyCases) {

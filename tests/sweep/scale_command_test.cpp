@@ -82,7 +82,8 @@ TEST(ScaleCommand, BadInputIsOneLineAndExitTwo) {
   refused("tiny-llama --cluster dgx-h100 --gpus 16:8", "begins above its end");
   refused("tiny-lama --cluster dgx-h100 --gpus 8", "tiny-llama");
   refused("tiny-llama --cluster dgx-h100:2 --gpus 8", "name it 'dgx-h100'");
-  refused("tiny-llama --cluster torus-4x4x4 --gpus 64:128", "cannot grow to 128");
+  refused("tiny-llama --cluster torus-4x4x4 --gpus 64:128", "cannot grow to 128 devices (cluster: torus-4x4x4");
+  refused("tiny-llama --cluster dgx-h100 --gpus 524288:1048576", "expected 1 to 32768 nodes of 8 devices");
   refused("tiny-llama --cluster dgx-h100 --gpus 8 --network step", "--network: expected flow or analytic");
   refused("tiny-llama --cluster dgx-h100 --gpus 8 --precision fp8", "fp8");
   refused("tiny-llama --cluster dgx-h100 --gpus 8 --seq 100000", "100000");

@@ -109,6 +109,9 @@ TEST(ScalePage, SaysWhatMoreDevicesBuyAndShowsIt) {
     EXPECT_NE(page.find(text), std::string::npos) << text;
   }
   EXPECT_EQ(page.find("a<b"), std::string::npos);
+  // The tables name what is lost to somewhere, and only that: kernels and bubble.
+  EXPECT_NE(page.find(">bubble</th>"), std::string::npos);
+  EXPECT_EQ(page.find(">data parallel</th>"), std::string::npos);
   EXPECT_EQ(page.find("http"), std::string::npos) << "nothing from outside";
   EXPECT_EQ(page, scale_page(made_question(), made_answer(), "pgram scale a"));
 }
