@@ -51,7 +51,7 @@ template <bool kShares>
 bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallTimes& times,
                                        const StreamOrder::Visit& visit) const {
   if (stream.visit->next == kNoTicket) return true;
-  const StreamOrder::Visit& next = rank.order->visits[stream.visit->next];
+  const StreamOrder::Visit& next = rank.visits[stream.visit->next];
   const BodyStreams& body = bodies_[next.body];
   const uint16_t index = body.ops[body.first[stream.name]];
   const Op& op = steps_[next.body].ops[index];
@@ -59,7 +59,7 @@ bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& strea
     if (times.late >> rank.order->dense[body.waits[op.first_wait + i].stream] & 1) return true;
   }
   for (uint32_t i = 0; i < next.num_waits; ++i) {
-    const StreamOrder::Wait& wait = rank.order->waits[next.first_wait + i];
+    const StreamOrder::Wait& wait = rank.waits[next.first_wait + i];
     const uint32_t of_call = wait.ticket - visit.first_ticket;
     if (wait.op != index || of_call >= times.ops.size()) continue;
     const uint8_t name = rank.order->streams[wait.stream].name;
@@ -84,12 +84,12 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   const uint32_t own = streams_of(rank, visit.body);
   bool ready = true;
   each_bit(own, [&](uint32_t d) { ready &= !streams[d].arrived && streams[d].visit->call == visit.call; });
-  const StreamOrder::Wait* const waits = rank.order->waits.get() + visit.first_wait;
+  const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
   if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
 
   const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
-  const auto known = memory_.find({rank.instance->costs, visit.body, share});
+  const auto known = memory_.find({rank.costs, visit.body, share});
   if (known == memory_.end()) {
     calls.records = true;
     calls.since = now_;
@@ -104,7 +104,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   const CallTimes& times = known->second;
   each_bit(own, [&](uint32_t d) {
     // Who waits from outside must wait until the end ...
-    each_bit(rank.blocked[d] & ~own, [&](uint32_t outside) {
+    each_bit(streams[d].blocked & ~own, [&](uint32_t outside) {
       const uint32_t op = streams[outside].awaited - visit.first_ticket;
       if (op < steps.count && times.passed(*steps.streams, streams[d].name, op) != times.end) ready = false;
     });
@@ -119,7 +119,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   calls.first_ticket = visit.first_ticket;
   calls.body = visit.body;
   calls.streams = own;
-  each_bit(own, [&](uint32_t d) { rank.blocked[d] &= static_cast<uint16_t>(~own); });
+  each_bit(own, [&](uint32_t d) { streams[d].blocked &= static_cast<uint16_t>(~own); });
   push_other(now_ + times.end, Other::replay_ends, r);
   return true;
 }
@@ -215,7 +215,7 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
       times.late |= 1u << rank.order->dense[static_cast<size_t>(steps_[calls.body].ops[i].stream)];
   }
   calls.records = false;
-  memory_.try_emplace({rank.instance->costs, calls.body, calls.share}, std::move(times));
+  memory_.try_emplace({rank.costs, calls.body, calls.share}, std::move(times));
 }
 
 template class EventLoop<false>;

@@ -84,12 +84,15 @@ void EventLoop<kShares>::add_rank(const Instance& instance) {
   rank.order = &orders_.try_emplace(instance.program, problem_.plan, bodies_, *instance.program).first->second;
   rank.first_stream = static_cast<uint32_t>(streams_.size());
   rank.num_streams = static_cast<uint32_t>(rank.order->streams.size());
-  rank.wake.fill(kNoTicket);
+  rank.costs = instance.costs;
+  rank.meetings = instance.meetings;
+  rank.visits = rank.order->visits.get();
+  rank.waits = rank.order->waits.get();
   for (const StreamOrder::Own& own : rank.order->streams) {
     StreamHead& stream = streams_.emplace_back();
     stream.rank = static_cast<uint32_t>(ranks_.size() - 1);
     stream.name = own.name;
-    stream.visit = rank.order->visits.get() + own.first;
+    stream.visit = rank.visits + own.first;
     enter(stream);
     stream.unended = stream.ticket;
     rank.spans[streams_.size() - 1 - rank.first_stream] = instance.spans[own.name];
@@ -110,7 +113,7 @@ void EventLoop<kShares>::next_head(StreamHead& stream) {
     ++stream.op;
     stream.ticket = stream.visit->first_ticket + *stream.op;
   } else if (stream.visit->next != kNoTicket) {
-    stream.visit = ranks_[stream.rank].order->visits.get() + stream.visit->next;
+    stream.visit = ranks_[stream.rank].visits + stream.visit->next;
     enter(stream);
   } else {
     stream.ticket = kNoTicket;
@@ -125,7 +128,7 @@ void EventLoop<kShares>::try_head(uint32_t index) {
   const uint32_t self = index - rank.first_stream;
   const RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[stream.rank];
   if (calls && calls->replay && calls->streams >> self & 1) return;  // already runs
-  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  StreamHead* const streams = streams_.data() + rank.first_stream;
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
     if (calls && calls->replay && calls->streams >> other & 1) {
@@ -137,8 +140,8 @@ void EventLoop<kShares>::try_head(uint32_t index) {
       }
     }
     stream.awaited = ticket;
-    rank.blocked[other] |= static_cast<uint16_t>(1u << self);
-    rank.wake[other] = std::min(rank.wake[other], ticket);
+    streams[other].blocked |= static_cast<uint16_t>(1u << self);
+    streams[other].wake = std::min(streams[other].wake, ticket);
     return true;
   };
   if (beyond_window(rank, stream.ticket)) {
@@ -154,7 +157,7 @@ void EventLoop<kShares>::try_head(uint32_t index) {
     const auto [before, name] = steps.streams->waits[op.first_wait + i];
     if (must_wait(rank.order->dense[name], visit.first_ticket + before)) return;
   }
-  const StreamOrder::Wait* const waits = rank.order->waits.get() + visit.first_wait;
+  const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) {
     if (waits[i].op == op_index && must_wait(waits[i].stream, waits[i].ticket)) return;
   }
@@ -175,13 +178,11 @@ template <bool kShares>
 void EventLoop<kShares>::pass_ended(uint32_t index, uint32_t ticket) {
   StreamHead& stream = streams_[index];
   stream.unended = ticket;
-  Rank& rank = ranks_[stream.rank];
-  const uint32_t self = index - rank.first_stream;
-  if (rank.wake[self] < ticket) {
-    rank.wake[self] = kNoTicket;
-    for (uint32_t waiting = std::exchange(rank.blocked[self], uint16_t{0}); waiting; waiting &= waiting - 1)
-      try_head(rank.first_stream + static_cast<uint32_t>(std::countr_zero(waiting)));
-  }
+  if (stream.wake >= ticket) return;
+  stream.wake = kNoTicket;
+  const uint32_t first = ranks_[stream.rank].first_stream;
+  for (uint32_t waiting = std::exchange(stream.blocked, uint16_t{0}); waiting; waiting &= waiting - 1)
+    try_head(first + static_cast<uint32_t>(std::countr_zero(waiting)));
 }
 
 template <bool kShares>
@@ -217,11 +218,11 @@ void EventLoop<kShares>::set_up(Running& task, const StreamHead& stream, const S
   Rank& rank = ranks_[stream.rank];
   const Op& op = steps.ops[op_index];
   task.arrival = now_;
-  task.cost = rank.instance->costs + steps.first_cost + op_index;
+  task.cost = rank.costs + steps.first_cost + op_index;
   task.call = stream.visit->call;
   task.op = static_cast<uint16_t>(op_index);
   task.kernel = op.kernel;
-  task.meeting = op.comm == kNoComm ? kNone : rank.instance->meetings[op.comm];
+  task.meeting = op.comm == kNoComm ? kNone : rank.meetings[op.comm];
   task.partner = kNone;
   Span*& span = rank.spans[task.stream - rank.first_stream];
   if (span) task.span = span++;

@@ -37,8 +37,10 @@ struct alignas(64) StreamHead {
   uint32_t ticket = kNoTicket;   // kNoTicket: nothing is left
   uint32_t unended = 0;          // the first task that has not ended
   uint32_t awaited = 0;          // that it waits for, if it does
+  uint32_t wake = kNoTicket;     // ... and the first of these tasks
   uint32_t rank = 0;
   uint16_t ops_left = 0;  // of the visit, the head's included
+  uint16_t blocked = 0;   // of the rank's streams: those whose heads wait for a task of this one, as bits ...
   bool arrived = false;
   uint8_t name = 0;         // as core/plan numbers it
   uint16_t group_left = 0;  // of the running group's tasks: those whose end is not known yet
@@ -57,14 +59,16 @@ struct Steps {
   bool grouped = false;
 };
 
-struct Rank {
-  const Instance* instance = nullptr;
+/// What every task reads of its rank is in one cache line.
+struct alignas(64) Rank {
+  const OpCost* costs = nullptr;
+  const uint32_t* meetings = nullptr;
+  const StreamOrder::Visit* visits = nullptr;
+  const StreamOrder::Wait* waits = nullptr;
   const StreamOrder* order = nullptr;
+  const Instance* instance = nullptr;
   uint32_t first_stream = 0, num_streams = 0;
-  uint32_t first_group_task = 0;
-  uint32_t oldest = 0;                       // the first task that has not ended is not before this
-  std::array<uint16_t, kStreams> blocked{};  // by stream: those whose heads wait for one of its tasks, as bits ...
-  std::array<uint32_t, kStreams> wake;       // ... and the first of these tasks
+  uint32_t oldest = 0;  // the first task that has not ended is not before this
   std::array<Span*, kStreams> spans{};
 };
 
