@@ -61,6 +61,14 @@ std::string duration(double seconds) {
   return text;
 }
 
+/// What somebody who wrote the file would otherwise miss only in the results.
+void warn_of_models_without_cases(const Grid& grid) {
+  for (const std::string& model : grid.models_without_cases()) {
+    std::fprintf(stderr, "pgram: %s is in no case: no layout is legal for it, or filters drop all of its cases\n",
+                 model.c_str());
+  }
+}
+
 int dry_run(const Flags& flags, const Sweep& sweep, const Grid& grid) {
   uint64_t rows = 0;
   if (!flags.out.empty() && std::filesystem::exists(flags.out)) {
@@ -69,6 +77,7 @@ int dry_run(const Flags& flags, const Sweep& sweep, const Grid& grid) {
     }
   }
   const unsigned threads = threads_or_all(flags.threads);
+  warn_of_models_without_cases(grid);
   const RunEstimate estimate = estimate_run(grid);
   const double left = 1 - static_cast<double>(rows) / static_cast<double>(grid.cases());
   const double seconds = estimate.seconds * left / threads;
@@ -204,6 +213,7 @@ int run_and_print(const Flags& flags, const Task& task, const std::function<RunR
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin = Clock::now();
   RunReport report;
+  if (prints) warn_of_models_without_cases(task.grid);
   {
     Progress progress(task.sweep.name);
     RunOptions options;

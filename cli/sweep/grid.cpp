@@ -253,7 +253,7 @@ struct Grid::Impl {
 
   void count(uint64_t most) {
     const uint64_t all_blocks = blocks();
-    uint64_t groups_before = 0;
+    uint64_t groups_before = 0, model_before = 0;
     for (uint64_t b = 0; b < all_blocks; ++b) {
       if (b == 0 || groups - groups_before >= groups_of_page) {
         pages.push_back({b, groups, cases});
@@ -265,6 +265,9 @@ struct Grid::Impl {
       });
       if (pages.size() == kMostPages) halve_pages();
       if (cases > most) refuse_number(most, b + 1);
+      if ((b + 1) % (all_blocks / models.size()) != 0) continue;  // models change last
+      if (cases == model_before) empty_models.push_back(sweep.models[b / (all_blocks / models.size())]);
+      model_before = cases;
     }
     if (cases == 0) refuse_none();
   }
@@ -353,6 +356,7 @@ struct Grid::Impl {
 
   uint64_t cases = 0, groups = 0, dropped = 0, groups_of_page = kGroupsOfPage;
   std::vector<Page> pages;
+  std::vector<std::string> empty_models;
   std::mutex mutex;                                          ///< of what follows, and of the filters
   std::list<std::pair<size_t, std::vector<Group>>> at_hand;  ///< pages, the last used first
 };
@@ -370,6 +374,9 @@ uint64_t Grid::groups() const {
 }
 uint64_t Grid::dropped() const {
   return impl_->dropped;
+}
+const std::vector<std::string>& Grid::models_without_cases() const {
+  return impl_->empty_models;
 }
 PlanGroup Grid::group(uint64_t index) const {
   return impl_->group(index);

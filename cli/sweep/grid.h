@@ -2,6 +2,8 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cli/sweep/sweep_file.h"
 
@@ -27,6 +29,8 @@ class Grid {
   uint64_t groups() const;
   uint64_t dropped() const;               ///< by the filters
   PlanGroup group(uint64_t index) const;  ///< below groups()
+  /// Models of the sweep file that are in no case: no layout of theirs is legal, or filters drop them.
+  const std::vector<std::string>& models_without_cases() const;
 
  private:
   struct Impl;

@@ -393,6 +393,19 @@ TEST(Grid, NamesWhatDoesNotExist) {
   EXPECT_TRUE(refusal(sweep).starts_with("s.yaml:6: layouts: no layout is legal for any")) << refusal(sweep);
 }
 
+TEST(Grid, NamesModelsThatAreInNoCase) {
+  Sweep sweep = small();
+  sweep.models = {"tiny-llama", "llama-3.1-8b", "tiny-llama"};
+  sweep.all_layouts = true;
+  EXPECT_TRUE(Grid(sweep).models_without_cases().empty());
+  sweep.sequences = {1024, 2048};  // tiny-llama has 512 positions
+  EXPECT_EQ(Grid(sweep).models_without_cases(), (std::vector<std::string>{"tiny-llama", "tiny-llama"}));
+  sweep.sequences = {64, 2048};
+  EXPECT_TRUE(Grid(sweep).models_without_cases().empty());
+  sweep.filters = {{"model = 'tiny-llama'", 9}};
+  EXPECT_EQ(Grid(sweep).models_without_cases(), std::vector<std::string>{"llama-3.1-8b"});
+}
+
 TEST(Grid, RefusesTooManyCases) {
   Sweep sweep = small();
   sweep.networks = {"analytic", "flow"};
