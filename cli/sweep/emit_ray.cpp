@@ -17,6 +17,9 @@ import os
 import subprocess
 import sys
 
+if os.path.basename(__file__) == "ray.py":
+    sys.exit("ray.py: give this file another name; Python would take it for Ray itself")
+
 import ray
 
 PGRAM = os.environ.get("PGRAM", "pgram")

@@ -144,6 +144,16 @@ TEST(EmitText, EveryLanguageReadsItBack) {
   EXPECT_EQ(finished.out, expected) << finished.err;
 }
 
+/// `import ray` would find the program itself.
+TEST(EmitRay, IsNotToBeCalledRay) {
+  if (!engines::is_installed("python3")) GTEST_SKIP() << "python3 is not installed: the program is not tried";
+  const engines::Folder folder;
+  const std::string program = folder.write("ray.py", emit(some_sweep(), emission("ray")));
+  const engines::Finished finished = engines::run(folder, {"python3", program});
+  EXPECT_EQ(finished.code, 1);
+  EXPECT_EQ(finished.err, "ray.py: give this file another name; Python would take it for Ray itself\n");
+}
+
 /// The script run as each of its three parts, with a program that only says what it is asked.
 TEST(EmitSlurm, CallsWhatItShould) {
   const engines::Folder folder;
