@@ -83,11 +83,16 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   StreamHead* const streams = streams_.data() + rank.first_stream;
   const uint32_t own = streams_of(rank, visit.body);
   bool ready = true;
-  each_bit(own, [&](uint32_t d) { ready &= !streams[d].arrived && streams[d].visit->call == visit.call; });
+  each_bit(own, [&](uint32_t d) {
+    const StreamHead& stream = streams[d];
+    const uint32_t ops = steps.streams->first[stream.name + 1] - steps.streams->first[stream.name];
+    ready &= !stream.arrived && stream.visit->call == visit.call && stream.ops_left == ops;
+  });
   const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
   if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
 
+  calls.records = false;  // of a call before, some of whose tasks still run: it is not closed
   const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
   const auto known = memory_.find({rank.costs, visit.body, share});
   if (known == memory_.end()) {

@@ -38,7 +38,8 @@ class SmSharing {
   Picoseconds take(Picoseconds now, uint32_t device, double share) {
     Device& d = devices_[device];
     if (d.task != kNobody) {
-      d.left -= static_cast<double>(now - d.since) * rate(d);
+      // What ends at this very moment has nothing left, whatever rounding says.
+      d.left = d.end <= now ? 0 : d.left - static_cast<double>(now - d.since) * rate(d);
       d.since = now;
     }
     d.taken += share;  // exact: see Costs::share_of_sms

@@ -73,7 +73,7 @@ uint16_t random_layer(PlanMaker& make, std::mt19937& random, uint16_t group) {
       op.kernel = Kernel::all_reduce;
       op.comm = group;
       op.stream = Stream::tensor;
-      op.bytes = static_cast<uint64_t>(draw(1, 60));
+      op.bytes = static_cast<uint64_t>(draw(1, 60) * (draw(0, 1) ? 100 : 1));  // above 1 KiB links are shared
       op.flops = 0;
     }
     op.first_wait = static_cast<uint32_t>(body.waits.size());
@@ -137,7 +137,7 @@ Plan random_layers(std::mt19937& random) {
 TEST(CallsAsOne, DisturbedLayersEqualTaskByTask) {
   std::mt19937 random(15);
   const Cluster inside = unit_cluster(1, 4, 4), across = unit_cluster(2, 2, 2, 2);
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     const Plan plan = random_layers(random);
     SimulationOptions options;
     options.network = i % 3 == 0 ? NetworkLevel::analytic : NetworkLevel::flow;
