@@ -67,7 +67,8 @@ const LeastTime::Kernels& LeastTime::kernels(const Layout& layout, const Workloa
     const SimulationResult result =
         simulate(make_plan(small, alone, with_micro_batches(alone, work, 1)), cluster_, options);
     if (!result.error.empty()) throw RunError(result.error);
-    const auto& time = summarise(result.timeline).ranks.at(0).time;
+    const Summary summary = summarise(result.timeline);
+    const auto& time = summary.ranks.at(0).time;
     return to_seconds(time[static_cast<size_t>(Category::forward)] + time[static_cast<size_t>(Category::backward)]);
   };
   const double one = busy(1), two = busy(2);
