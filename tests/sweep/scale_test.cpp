@@ -310,7 +310,8 @@ TEST(Scale, ClustersGrowByNodes) {
   EXPECT_EQ(cluster_with("dgx-h100", 9), "dgx-h100:2");
   EXPECT_EQ(cluster_with("dgx-h100@2", 4096), "dgx-h100:512@2");
   EXPECT_EQ(cluster_with("torus-4x4x4", 16), "torus-4x4x4");
-  expect_refused([&] { cluster_with("torus-4x4x4", 128); }, {"--gpus", "torus-4x4x4 cannot grow to 128 devices", "has one size"});
+  expect_refused([&] { cluster_with("torus-4x4x4", 128); },
+                 {"--gpus", "torus-4x4x4 cannot grow to 128 devices", "has one size"});
   expect_refused([&] { cluster_with("dgx-h100:2", 64); }, {"--cluster", "name it 'dgx-h100'"});
   expect_refused([&] { cluster_with("dgx-h10", 64); }, {"dgx-h10"});
 }
