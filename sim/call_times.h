@@ -2,7 +2,6 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <tuple>
 #include <vector>
 
@@ -39,7 +38,7 @@ struct CallTimes {
   }
 };
 
-/// Of a Call of less tasks a replay costs more than it saves.
+/// A Call of fewer tasks costs more to replay than to simulate.
 constexpr uint32_t kFewestReplayed = 3;
 
 /// By costs, Body and share.

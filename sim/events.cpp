@@ -343,12 +343,6 @@ bool EventLoop<kShares>::next_event() {
   if (events_.empty()) return false;
   const Event event = events_.pop();
   now_ = event.time;
-  if (!events_.empty()) {
-    // Ranks come in turns, more of them than the first cache holds.
-    const size_t next = std::min<size_t>(events_.next().what >> 2 & 0xffffffff, streams_.size() - 1);
-    __builtin_prefetch(&streams_[next]);
-    __builtin_prefetch(&running_[next]);
-  }
   happen(event.what);
   return true;
 }

@@ -36,14 +36,14 @@ struct alignas(64) StreamHead {
   const uint16_t* op = nullptr;  // of the visit's ops on this stream
   uint32_t ticket = kNoTicket;   // kNoTicket: nothing is left
   uint32_t unended = 0;          // the first task that has not ended
-  uint32_t awaited = 0;          // that it waits for, if it does
-  uint32_t wake = kNoTicket;     // ... and the first of these tasks
+  uint32_t awaited = 0;          // the task that the head waits for, if it does
+  uint32_t wake = kNoTicket;     // the first task of this stream that a head of `blocked` waits for
   uint32_t rank = 0;
-  uint16_t ops_left = 0;  // of the visit, the head's included
-  uint16_t blocked = 0;   // of the rank's streams: those whose heads wait for a task of this one, as bits ...
-  bool arrived = false;
-  uint8_t name = 0;         // as core/plan numbers it
+  uint16_t ops_left = 0;    // of the visit, the head's included
+  uint16_t blocked = 0;     // streams of the rank whose heads wait for a task of this one, as bits
   uint16_t group_left = 0;  // of the running group's tasks: those whose end is not known yet
+  uint8_t name = 0;         // as core/plan numbers it
+  bool arrived = false;     // the head has, and runs or waits for partners
   // Where tasks may end in another order than they begin in, and in groups:
   Picoseconds done = 0;        // all tasks so far have ended, which is what an event says
   Picoseconds group_free = 0;  // the running group's tasks so far no longer hold it
