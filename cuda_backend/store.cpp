@@ -107,12 +107,12 @@ Store::Ping Store::ping() {
 
 std::optional<Store::Reply> Store::wait_for_reply(uint64_t number, double timeout) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, seconds(timeout), [&] { return replies_[number] || !failure_.empty() || closing_; });
+  changed_.wait_for(lock, seconds(timeout), [&] { return replies_[number] || !failure_.empty() || ended_; });
   std::optional<Reply> reply = std::move(replies_[number]);
   replies_.erase(number);
-  if (reply) return reply;
+  if (reply && !reply->ended) return reply;
   if (!failure_.empty()) throw RunError(failure_);
-  if (closing_) throw RunError("rank 0 has ended the run");
+  if (ended_ || reply) throw RunError("rank 0 has ended the run");
   return std::nullopt;
 }
 
@@ -164,6 +164,7 @@ void Store::receive() {
     {
       std::lock_guard lock(mutex_);
       expected = leaving_ || closing_ || !refusal_.empty();
+      ended_ = expected;
       if (!welcome_ && refusal_.empty() && failure_.empty()) {
         refusal_ = "MASTER_ADDR: what answers there is not rank 0 of this run";
         expected = true;
@@ -188,11 +189,11 @@ void Store::handle(StoreMessage message) {
       break;
     case StoreKind::closing:
       closing_ = true;
-      break;
+      [[fallthrough]];
     case StoreKind::value:
     case StoreKind::pong:
       if (const auto reply = replies_.find(message.number); reply != replies_.end()) {
-        reply->second = Reply{std::move(message.value), now};
+        reply->second = Reply{std::move(message.value), now, message.kind == StoreKind::closing};
       }
       break;
     default:

@@ -48,6 +48,7 @@ class Store {
   struct Reply {
     std::string value;
     StoreClock::time_point received;
+    bool ended = false;  ///< there will be no value
   };
 
   void receive();
@@ -68,7 +69,7 @@ class Store {
   std::condition_variable changed_;
   uint64_t next_number_ = 1;
   std::map<uint64_t, std::optional<Reply>> replies_;  ///< of the gets and pings that somebody waits for
-  bool welcome_ = false, closing_ = false, leaving_ = false;
+  bool welcome_ = false, closing_ = false, leaving_ = false, ended_ = false;  ///< ended_: nothing more will come
   std::string failure_, refusal_;
 
   std::mutex callback_mutex_;

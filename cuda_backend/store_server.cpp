@@ -175,6 +175,7 @@ void StoreServer::store(StoreMessage message) {
 void StoreServer::answer(Connection& connection, const StoreMessage& message) {
   const auto found = values_.find(message.key);
   if (found == values_.end()) {
+    if (told_closing_) return send(connection, StoreKind::closing, "", message.number);
     waiting_.emplace(message.key, Waiting{&connection, message.number});
     return;
   }
@@ -242,6 +243,9 @@ bool StoreServer::may_end() {
   if (!stopping_) return false;
   if (!told_closing_) {
     told_closing_ = true;
+    // What process 0 has set may still be asked for; what it has not, nobody will set.
+    for (const auto& [key, waiting] : waiting_) send(*waiting.connection, StoreKind::closing, "", waiting.number);
+    waiting_.clear();
     for (const auto& connection : connections_) {
       if (connection->index >= 0) send(*connection, StoreKind::closing);
       flush(*connection);

@@ -12,7 +12,9 @@ enum class StoreKind : uint8_t { hello, set, get, ping, fail, goodbye, welcome, 
 struct StoreMessage {
   StoreKind kind = StoreKind::hello;
   std::string key, value;
-  uint64_t number = 0;  ///< get and its value, ping and its pong: the same; set: how many times it may be got
+  /// get and its value, ping and its pong: the same; set: how many times it may be got; closing: the get that will have
+  /// no value, 0 for the connection.
+  uint64_t number = 0;
 };
 
 constexpr uint64_t kMaxStoreKey = 256, kMaxStoreValue = 8ull << 20;

@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include <atomic>
-#include <barrier>
 #include <chrono>
 #include <future>
 
@@ -86,21 +85,30 @@ TEST(Processes, ClockOffsetIsWithinItsUncertainty) {
 
 TEST(Processes, AgreementNamesWhoDiffers) {
   const uint16_t port = free_port();
-  std::barrier<> all_have_heard(3);  // else rank 0 may end before the others have asked
   const auto errors = as_threads(3, [&](uint32_t i) {
     Processes processes(place(i, 3, port), seconds(20, 20));
     processes.agree("plan", "abc");
-    try {
-      processes.agree("NCCL", i == 2 ? "2.27.3" : "2.28.9");
-    } catch (...) {
-      all_have_heard.arrive_and_wait();
-      throw;
-    }
-    all_have_heard.arrive_and_wait();
+    processes.agree("NCCL", i == 2 ? "2.27.3" : "2.28.9");
   });
   for (const std::string& error : errors) {
     EXPECT_EQ(error, "NCCL: rank 2 has 2.27.3, rank 0 has 2.28.9; all ranks need the same");
   }
+}
+
+/// Rank 0 says its last word and ends; the others ask for it only when they know that it has ended. They still hear it,
+/// and what it did not say any more ends their wait at once.
+TEST(Processes, TheLastWordIsHeardAfterTheEnd) {
+  const uint16_t port = free_port();
+  const double taken = seconds_of([&] {
+    const auto errors = as_threads(3, [&](uint32_t i) {
+      Processes processes(place(i, 3, port), seconds(20, 20));
+      if (i != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      EXPECT_EQ(processes.broadcast("the last word"), "the last word");
+      if (i != 0) processes.broadcast("");
+    });
+    EXPECT_EQ(errors, (std::vector<std::string>{"", "rank 0 has ended the run", "rank 0 has ended the run"}));
+  });
+  EXPECT_LT(taken, 4);
 }
 
 TEST(ProcessesStart, TheMissingAreNamedByAll) {
