@@ -30,43 +30,58 @@ class EventLoop {
   void add_rank(const Instance& instance);
 
   // --- streams
+  /// Those of the rank of `stream`.
+  static StreamHead* streams_beside(StreamHead& stream) { return &stream - stream.dense; }
   /// The first op of the visit is at the stream's head.
-  void enter(StreamHead& stream);
-  void next_head(StreamHead& stream);
+  void enter(StreamHead&);
+  void next_head(StreamHead&);
   /// The task at the head has the stream: it arrives if it is issued and all that it waits for has ended. Else it is
   /// tried again when what it met first has changed.
-  void try_head(uint32_t index);
+  void try_head(StreamHead&);
+  static void wait_for(StreamHead& head, StreamHead& other, uint32_t ticket) {
+    head.awaited = ticket;
+    other.blocked |= static_cast<uint16_t>(1u << head.dense);
+    other.wake = std::min(other.wake, ticket);
+  }
   bool beyond_window(Rank&, uint32_t ticket) const;
   /// The stream's tasks before `ticket` have ended.
-  void pass_ended(uint32_t index, uint32_t ticket);
+  void pass_ended(StreamHead&, uint32_t ticket);
 
   // --- running
+  Running& running(uint32_t index) {
+    return index < streams_.size() ? streams_[index].task : group_tasks_[index - streams_.size()];
+  }
   /// At the head of its stream with all waits done: starts once its partners are there.
-  void arrive(uint32_t index, const Steps& steps);
+  void arrive(StreamHead&);
   /// The tasks of a group come together, each to its own meeting.
-  void arrive_group(uint32_t index, const Steps& steps);
-  void set_up(Running& task, const StreamHead& stream, const Steps& steps, uint32_t op_index);
-  void meet(uint32_t index);
+  void arrive_group(StreamHead&);
+  void set_up(const Running&);
+  void meet(uint32_t index, const Running&);
+  uint32_t* waiting_at(Meeting& meeting) {
+    return meeting.needed <= meeting.waiting.size() ? meeting.waiting.data() : waiting_.data() + meeting.waiting[0];
+  }
+  const OpCost& cost_of(const Running& task) const { return ranks_[task.rank].instance->costs[task.op->cost]; }
   /// Null for compute and where no transfer shares anything.
   const TransferCost* transfer_of(const Running& task) const {
-    if (task.meeting == kNone) return nullptr;
+    if (task.op->comm == kNoComm) return nullptr;
     const Instance& instance = *ranks_[task.rank].instance;
-    return instance.transfers ? instance.transfers + (task.cost - instance.costs) : nullptr;
+    return instance.transfers ? instance.transfers + task.op->cost : nullptr;
   }
 
   // --- calls that run as one
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
-  bool replay(uint32_t index);
+  bool replay(StreamHead&);
   bool is_closed(const Rank&, uint16_t body) const;
   bool waits_for_end(const Rank&, const StreamHead&, const CallTimes&, const StreamOrder::Visit&) const;
   uint32_t streams_of(const Rank&, uint16_t body) const;
+  const Body& body_of(const StreamOrder::Visit& visit) const { return problem_.plan.bodies[visit.body]; }
   void pass_replayed(StreamHead&, const RankCalls&);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
   void write_down_end(RankCalls&);
 
   // --- flows
-  bool shares_links(const Running& task) const;
+  bool shares_links(uint32_t place, const Running& task) const;
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
@@ -74,7 +89,9 @@ class EventLoop {
   void start_steps(uint32_t place);
   void steps_went_on(const StepRuns::Happened& happened);
   void hold_back(uint32_t index, const std::vector<ContentionLog::Loss>& losses);
-  Task task_of(const Running& task) const { return {ranks_[task.rank].instance->rank, task.call, task.op}; }
+  Task task_of(const Running& task) const {
+    return {ranks_[task.rank].instance->rank, streams_[task.stream].visit->call, task.op->op};
+  }
   /// A link gets slower, or goes down: then what runs goes on by other ways.
   void link_changes(uint32_t change_index);
   /// When the next flow ends, in whole picoseconds: one that is never held back takes what it takes alone.
@@ -86,47 +103,39 @@ class EventLoop {
   // --- tasks
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.
   void pair_up(const uint32_t* waiting);
-  void begin_span(const Running& task, Picoseconds time) const {
-    if (!task.span) return;
-    const Rank& rank = ranks_[task.rank];
-    *task.span = make_span(*rank.instance, task.call, task.op, streams_[task.stream].name, task.arrival, time, time);
+  void begin_span(const Running& task) const {
+    if (task.span) task.span->set_wait(now_ - task.span->start);
   }
-  void start(uint32_t index, Picoseconds time);
+  void start(uint32_t index, const Running&);
   Picoseconds jittered(const Running& task) const {
-    return std::llround(static_cast<double>(task.cost->hold) * jitter_factor(problem_.jitter, task_of(task)));
+    return std::llround(static_cast<double>(task.op->hold) * jitter_factor(problem_.jitter, task_of(task)));
   }
-  void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold);
-  void push(Picoseconds time, uint64_t what) {
-    if (time > now_) {
-      events_.push({time, what});
-    } else {
-      due_.push_back(what);
-    }
-  }
+  void schedule_end(const Running&, Picoseconds time, Picoseconds hold);
   void push_other(Picoseconds time, Other other, uint32_t index) {
     events_.push({time, uint64_t{index} << 5 | static_cast<uint64_t>(other) << 2 | kOther});
   }
   bool next_event();
-  void happen(uint64_t what);
   void happen_other(Other other, uint32_t index);
   /// What held a core is done; the rest of the time on the stream (a collective's latency) needs none.
   void work_done(uint32_t index);
-  void free_stream(uint32_t index);
-  std::vector<Stuck> stuck() const;
+  void free_stream(StreamHead&);
+  std::vector<Stuck> stuck();
 
   const Problem& problem_;
   std::vector<BodyStreams> bodies_;
-  std::vector<Steps> steps_;  // per body
   std::map<const Program*, StreamOrder> orders_;
+  std::map<const OpCost*, std::vector<StreamOp>> ops_;
   std::vector<Rank> ranks_;
-  std::vector<StreamHead> streams_;  // every rank's
-  std::vector<Running> running_;     // of each stream; then, if there are groups, `group_` more of each
+  std::vector<StreamHead> streams_;   // every rank's
+  std::vector<Running> group_tasks_;  // `group_` of each stream
+  std::vector<Group> groups_;         // of each stream; empty: there are none
   uint32_t group_ = 0;
   CallMemory memory_;
   std::vector<RankCalls> calls_;  // of each rank; empty: none runs as one
   std::vector<Meeting> meetings_;
-  std::vector<uint32_t> waiting_;  // in meetings
-  std::vector<Flow> flows_;        // by meeting place
+  std::vector<uint32_t> waiting_;   // in meetings
+  std::vector<uint32_t> partners_;  // of each task where cores are shared
+  std::vector<Flow> flows_;         // by meeting place
   CoreSharing cores_;
   FlowNetwork network_;  // a flow has the number of its meeting place
   ContentionLog contention_;
@@ -134,7 +143,8 @@ class EventLoop {
   uint32_t epoch_ = 0;
   SmSharing sms_;
   EventQueue events_;
-  std::vector<uint64_t> due_;  // what happens at this very moment
+  std::vector<uint32_t> due_;  // streams that are freed at this very moment: the first num_due_
+  size_t num_due_ = 0;
   uint64_t ended_ = 0;
   Picoseconds now_ = 0, last_end_ = 0;
 };

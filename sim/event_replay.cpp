@@ -19,17 +19,16 @@ void each_bit(uint32_t bits, const F& f) {
 
 template <bool kShares>
 bool EventLoop<kShares>::is_closed(const Rank& rank, uint16_t body) const {
-  const Steps& steps = steps_[body];
-  if (steps.grouped || steps.count < kFewestReplayed) return false;
+  const std::vector<Op>& ops = problem_.plan.bodies[body].ops;
+  if (problem_.plan.bodies[body].grouped || ops.size() < kFewestReplayed) return false;
   // Else compute of another call could run beside it, and would be slowed down by its collectives.
   if (bodies_[body].first[static_cast<size_t>(Stream::compute) + 1] ==
       bodies_[body].first[static_cast<size_t>(Stream::compute)])
     return false;
   const Instance& instance = *rank.instance;
-  for (uint32_t i = 0; i < steps.count; ++i) {
-    const Op& op = steps.ops[i];
-    if (op.comm == kNoComm) continue;
-    const uint32_t meeting = instance.meetings[op.comm], cost = steps.first_cost + i;
+  for (uint32_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].comm == kNoComm) continue;
+    const uint32_t meeting = instance.meetings[ops[i].comm], cost = problem_.first_op[body] + i;
     if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return false;
     if (problem_.links && instance.transfers[cost].limit > 0 &&
         !problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane).empty())
@@ -50,18 +49,16 @@ uint32_t EventLoop<kShares>::streams_of(const Rank& rank, uint16_t body) const {
 template <bool kShares>
 bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallTimes& times,
                                        const StreamOrder::Visit& visit) const {
-  if (stream.visit->next == kNoTicket) return true;
-  const StreamOrder::Visit& next = rank.visits[stream.visit->next];
-  const BodyStreams& body = bodies_[next.body];
-  const uint16_t index = body.ops[body.first[stream.name]];
-  const Op& op = steps_[next.body].ops[index];
+  if (stream.visit->next == 0) return true;
+  const StreamOrder::Visit& next = stream.visit[stream.visit->next];
+  const StreamOp& op = rank.ops[next.first_op];
   for (int i = 0; i < op.num_waits; ++i) {  // for a later task of a stream that is busy until the end
-    if (times.late >> rank.order->dense[body.waits[op.first_wait + i].stream] & 1) return true;
+    if (times.late >> rank.own_waits[op.first_wait + i].stream & 1) return true;
   }
   for (uint32_t i = 0; i < next.num_waits; ++i) {
     const StreamOrder::Wait& wait = rank.waits[next.first_wait + i];
     const uint32_t of_call = wait.ticket - visit.first_ticket;
-    if (wait.op != index || of_call >= times.ops.size()) continue;
+    if (wait.op != op.op || of_call >= times.ops.size()) continue;
     const uint8_t name = rank.order->streams[wait.stream].name;
     if (times.passed(bodies_[visit.body], name, of_call) == times.end) return true;
   }
@@ -69,32 +66,33 @@ bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& strea
 }
 
 template <bool kShares>
-bool EventLoop<kShares>::replay(uint32_t index) {
-  const uint32_t r = streams_[index].rank;
+bool EventLoop<kShares>::replay(StreamHead& first) {
+  const uint32_t r = first.task.rank;
   Rank& rank = ranks_[r];
   RankCalls& calls = calls_[r];
-  const StreamOrder::Visit& visit = *streams_[index].visit;
-  const Steps& steps = steps_[visit.body];
+  const StreamOrder::Visit& visit = *first.visit;
+  const BodyStreams& body = bodies_[visit.body];
+  const auto count = static_cast<uint32_t>(body.ops.size());
   if (calls.disturbed == visit.call) return false;
   int8_t& closed = calls.closed[visit.body];
   if (closed < 0) closed = is_closed(rank, visit.body);
   if (!closed) return false;
 
-  StreamHead* const streams = streams_.data() + rank.first_stream;
+  StreamHead* const streams = streams_beside(first);
   const uint32_t own = streams_of(rank, visit.body);
   bool ready = true;
   each_bit(own, [&](uint32_t d) {
     const StreamHead& stream = streams[d];
-    const uint32_t ops = steps.streams->first[stream.name + 1] - steps.streams->first[stream.name];
-    ready &= !stream.arrived && stream.visit->call == visit.call && stream.ops_left == ops;
+    ready &= !stream.arrived && stream.ticket != kNoTicket && stream.visit->call == visit.call &&
+             stream.task.op == rank.ops + stream.visit->first_op;
   });
   const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
-  if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
+  if (!ready || beyond_window(rank, visit.first_ticket + count - 1)) return false;
 
   calls.records = false;  // of a call before, some of whose tasks still run: it is not closed
   const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
-  const auto known = memory_.find({rank.costs, visit.body, share});
+  const auto known = memory_.find({rank.instance->costs, visit.body, share});
   if (known == memory_.end()) {
     calls.records = true;
     calls.since = now_;
@@ -102,8 +100,8 @@ bool EventLoop<kShares>::replay(uint32_t index) {
     calls.body = visit.body;
     calls.streams = own;
     calls.share = share;
-    calls.left = steps.count;
-    calls.times = {std::vector<CallTimes::Op>(steps.count), {}, 0, 0};
+    calls.left = count;
+    calls.times = {std::vector<CallTimes::Op>(count), {}, 0, 0};
     return false;
   }
   const CallTimes& times = known->second;
@@ -111,7 +109,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
     // Who waits from outside must wait until the end ...
     each_bit(streams[d].blocked & ~own, [&](uint32_t outside) {
       const uint32_t op = streams[outside].awaited - visit.first_ticket;
-      if (op < steps.count && times.passed(*steps.streams, streams[d].name, op) != times.end) ready = false;
+      if (op < count && times.passed(body, streams[d].name, op) != times.end) ready = false;
     });
     // ... and a stream that is free before must have nothing to do until then.
     ready &= times.late >> d & 1 || waits_for_end(rank, streams[d], times, visit);
@@ -132,13 +130,12 @@ bool EventLoop<kShares>::replay(uint32_t index) {
 /// A task of the call, at the head of `stream`, has ended: the next one comes.
 template <bool kShares>
 void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls) {
-  Rank& rank = ranks_[stream.rank];
-  const CallTimes::Op& times = calls.replay->ops[*stream.op];
+  const uint16_t op = stream.task.op->op;
+  const CallTimes::Op& times = calls.replay->ops[op];
   const Picoseconds end = calls.since + times.end;
-  Span*& span = rank.spans[static_cast<size_t>(&stream - &streams_[rank.first_stream])];
-  if (span) {
+  if (stream.task.span) {
     const Picoseconds begin = calls.since + times.begin;
-    *span++ = make_span(*rank.instance, calls.call, *stream.op, stream.name, begin, begin, end);
+    *stream.task.span++ = make_span(*ranks_[stream.task.rank].instance, calls.call, op, stream.name, begin, begin, end);
   }
   ++ended_;
   last_end_ = std::max(last_end_, end);
@@ -153,13 +150,14 @@ void EventLoop<kShares>::end_replay(uint32_t r) {
   const uint32_t first = ranks_[r].first_stream;
   each_bit(calls.streams, [&](uint32_t d) {
     StreamHead& stream = streams_[first + d];
-    for (uint32_t ops = stream.ops_left; ops > 0; --ops) pass_replayed(stream, calls);
+    const auto runs = [&] { return stream.ticket != kNoTicket && stream.visit->call == calls.call; };
+    while (runs()) pass_replayed(stream, calls);
     stream.unended = stream.ticket;
   });
   calls.replay = nullptr;
   const uint32_t streams = calls.streams;
-  each_bit(streams, [&](uint32_t d) { pass_ended(first + d, streams_[first + d].ticket); });
-  each_bit(streams, [&](uint32_t d) { try_head(first + d); });
+  each_bit(streams, [&](uint32_t d) { pass_ended(streams_[first + d], streams_[first + d].ticket); });
+  each_bit(streams, [&](uint32_t d) { try_head(streams_[first + d]); });
 }
 
 /// Goes on task by task. What ends at this very moment has not ended yet.
@@ -168,7 +166,6 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   RankCalls& calls = calls_[r];
   const Rank& rank = ranks_[r];
   const CallTimes& times = *calls.replay;
-  const Steps& steps = steps_[calls.body];
   const Picoseconds passed = now_ - calls.since;
   calls.disturbed = calls.call;
   uint32_t computes = kNone;
@@ -176,26 +173,25 @@ void EventLoop<kShares>::disturb(uint32_t r) {
     const uint32_t index = rank.first_stream + d;
     StreamHead& stream = streams_[index];
     const auto runs = [&] { return stream.ticket != kNoTicket && stream.visit->call == calls.call; };
-    while (runs() && times.ops[*stream.op].end < passed) pass_replayed(stream, calls);
+    while (runs() && times.ops[stream.task.op->op].end < passed) pass_replayed(stream, calls);
     stream.unended = stream.ticket;
-    if (!runs() || times.ops[*stream.op].begin >= passed) return;
-    Running& task = running_[index];
-    set_up(task, stream, steps, *stream.op);
+    if (!runs() || times.ops[stream.task.op->op].begin >= passed) return;
+    const Running& task = stream.task;
+    const CallTimes::Op& at = times.ops[task.op->op];
+    const Picoseconds begin = calls.since + at.begin;
     stream.arrived = true;
-    const CallTimes::Op& at = times.ops[*stream.op];
-    task.arrival = calls.since + at.begin;
-    begin_span(task, task.arrival);
-    if (kShares && problem_.shared_sms && task.meeting == kNone && task.cost->hold > 0) {
+    if (task.span) *task.span = make_span(*rank.instance, calls.call, task.op->op, stream.name, begin, begin, begin);
+    if (kShares && problem_.shared_sms && task.op->comm == kNoComm && task.op->hold > 0) {
       computes = index;
       return;
     }
     if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
       sms_.take(now_, r, transfer->sm_share);
-    schedule_end(index, task.arrival, at.end - at.begin);
+    schedule_end(task, begin, at.end - at.begin);
   });
   if (computes != kNone) {
-    const uint16_t op = *streams_[computes].op;
-    double left = static_cast<double>(running_[computes].cost->hold);
+    const uint16_t op = streams_[computes].task.op->op;
+    double left = static_cast<double>(streams_[computes].task.op->hold);
     Picoseconds at = times.ops[op].begin;
     for (const CallTimes::Slowed& slowed : times.slowed) {
       if (slowed.op != op || slowed.at >= passed) continue;
@@ -206,7 +202,7 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   }
   calls.replay = nullptr;
   each_bit(calls.streams, [&](uint32_t d) {
-    if (!streams_[rank.first_stream + d].arrived) try_head(rank.first_stream + d);
+    if (!streams_[rank.first_stream + d].arrived) try_head(streams_[rank.first_stream + d]);
   });
 }
 
@@ -217,13 +213,12 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
   for (const CallTimes::Op& op : times.ops) times.end = std::max(times.end, op.end);
   for (size_t i = 0; i < times.ops.size(); ++i) {
     if (times.ops[i].end == times.end)
-      times.late |= 1u << rank.order->dense[static_cast<size_t>(steps_[calls.body].ops[i].stream)];
+      times.late |= 1u << rank.order->dense[static_cast<size_t>(problem_.plan.bodies[calls.body].ops[i].stream)];
   }
   calls.records = false;
-  memory_.try_emplace({rank.costs, calls.body, calls.share}, std::move(times));
+  memory_.try_emplace({rank.instance->costs, calls.body, calls.share}, std::move(times));
 }
 
-template class EventLoop<false>;
 template class EventLoop<true>;
 
 }  // namespace pgram::sim
