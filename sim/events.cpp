@@ -350,9 +350,9 @@ template <bool kShares>
 bool EventLoop<kShares>::next_event() {
   if constexpr (kShares) {
     // Everything of this moment comes before rates are worked out.
-    if (!network_.idle() && (events_.empty() || events_.next().time > now_)) {
+    if (!network_.idle() && (events_.empty() || events_.next_time() > now_)) {
       const Picoseconds end = next_flow_end();
-      if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next().time) {
+      if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next_time()) {
         now_ = end;
         const uint32_t flow = network_.finish();
         if (flow < flows_.size()) {
@@ -363,7 +363,7 @@ bool EventLoop<kShares>::next_event() {
         return true;
       }
     }
-    if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.next().time)) {
+    if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.next_time())) {
       now_ = cores_.next_end();
       work_done(cores_.finish());
       return true;
@@ -375,7 +375,9 @@ bool EventLoop<kShares>::next_event() {
   if ((what & 3) == kFreed) {
     free_stream(streams_[what >> 2]);
   } else if ((what & 3) == kEnded) {
-    pass_ended(streams_[what >> 34], static_cast<uint32_t>(what >> 2));
+    StreamHead& stream = streams_[what >> 34];
+    // Later tasks may have ended at this very moment too.
+    if (const auto ticket = static_cast<uint32_t>(what >> 2); ticket > stream.unended) pass_ended(stream, ticket);
   } else if constexpr (kShares) {
     happen_other(static_cast<Other>(what >> 2 & 7), static_cast<uint32_t>(what >> 5));
   }
