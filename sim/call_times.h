@@ -11,8 +11,8 @@
 
 namespace pgram::sim {
 
-/// A Call is closed if its tasks wait for nobody outside of the rank and share no links, all that it waits for has
-/// ended when it begins, and its streams are free. Then its times depend only on the costs of its tasks and on the
+/// A Call is closed if its tasks wait for nobody outside of the rank and are alone on their links, all that it waits for
+/// has ended when it begins, and its streams are free. Then its times depend only on the costs of its tasks and on the
 /// share of the device that others take.
 struct CallTimes {
   struct Op {
@@ -44,9 +44,21 @@ constexpr uint32_t kFewestReplayed = 3;
 /// By costs, Body and share.
 using CallMemory = std::map<std::tuple<const OpCost*, uint16_t, double>, CallTimes>;
 
+/// What is known of a rank's calls of a Body.
+struct ClosedBody {
+  bool known = false, closed = false;
+  std::vector<uint32_t> links;  ///< that its transfers use
+};
+
+/// A class of links that may be full.
+struct CallLink {
+  uint32_t flows = 0;         ///< that run one by one
+  uint32_t of_calls = kNone;  ///< the rank that may use it in calls that run as one
+};
+
 /// What a rank does as one.
 struct RankCalls {
-  std::vector<int8_t> closed;  ///< per body: 1 yes, 0 no, -1 not looked at
+  std::vector<ClosedBody> bodies;
 
   const CallTimes* replay = nullptr;  ///< null: none
   Picoseconds since = 0;

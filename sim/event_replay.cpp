@@ -17,25 +17,31 @@ void each_bit(uint32_t bits, const F& f) {
 
 }  // namespace
 
+/// Whether calls of the Body can be closed.
 template <bool kShares>
-bool EventLoop<kShares>::is_closed(const Rank& rank, uint16_t body) const {
+void EventLoop<kShares>::look_at(uint32_t r, uint16_t body, ClosedBody& closed) {
+  closed.known = true;
   const Steps& steps = steps_[body];
-  if (steps.grouped || steps.count < kFewestReplayed) return false;
+  if (steps.grouped || steps.count < kFewestReplayed) return;
   // Else compute of another call could run beside it, and would be slowed down by its collectives.
   if (bodies_[body].first[static_cast<size_t>(Stream::compute) + 1] ==
       bodies_[body].first[static_cast<size_t>(Stream::compute)])
-    return false;
-  const Instance& instance = *rank.instance;
+    return;
+  const Instance& instance = *ranks_[r].instance;
   for (uint32_t i = 0; i < steps.count; ++i) {
     const Op& op = steps.ops[i];
     if (op.comm == kNoComm) continue;
     const uint32_t meeting = instance.meetings[op.comm], cost = steps.first_cost + i;
-    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return false;
-    if (problem_.links && instance.transfers[cost].limit > 0 &&
-        !problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane).empty())
-      return false;
+    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return;
+    if (!problem_.links || instance.transfers[cost].limit == 0) continue;
+    for (const LinkUse& use : problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane)) {
+      const uint32_t other = links_[use.link].of_calls;
+      if (problem_.steps || (other != kNone && other != r)) return;
+      closed.links.push_back(use.link);
+    }
   }
-  return true;
+  for (uint32_t link : closed.links) links_[link].of_calls = r;
+  closed.closed = true;
 }
 
 /// The streams of a rank that a Body is on, as bits.
@@ -76,9 +82,9 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   const StreamOrder::Visit& visit = *streams_[index].visit;
   const Steps& steps = steps_[visit.body];
   if (calls.disturbed == visit.call) return false;
-  int8_t& closed = calls.closed[visit.body];
-  if (closed < 0) closed = is_closed(rank, visit.body);
-  if (!closed) return false;
+  ClosedBody& closed = calls.bodies[visit.body];
+  if (!closed.known) look_at(r, visit.body, closed);
+  if (!closed.closed) return false;
 
   StreamHead* const streams = streams_.data() + rank.first_stream;
   const uint32_t own = streams_of(rank, visit.body);
@@ -90,6 +96,9 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   });
   const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
   for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
+  // Dates of flows are exact picoseconds up to 2^53.
+  constexpr Picoseconds kExact = Picoseconds{1} << 52;
+  for (uint32_t link : closed.links) ready &= links_[link].flows == 0 && now_ < kExact;
   if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
 
   calls.records = false;  // of a call before, some of whose tasks still run: it is not closed
@@ -191,6 +200,7 @@ void EventLoop<kShares>::disturb(uint32_t r) {
     }
     if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
       sms_.take(now_, r, transfer->sm_share);
+    if (task.meeting != kNone && shares_links(task)) return go_on_as_flow(index);
     schedule_end(index, task.arrival, at.end - at.begin);
   });
   if (computes != kNone) {
@@ -208,6 +218,23 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   each_bit(calls.streams, [&](uint32_t d) {
     if (!streams_[rank.first_stream + d].arrived) try_head(rank.first_stream + d);
   });
+}
+
+/// The transfer of a call that is no longer one: its latency or its bytes are on their way.
+template <bool kShares>
+void EventLoop<kShares>::go_on_as_flow(uint32_t index) {
+  const Running& task = running_[index];
+  const TransferCost& transfer = *transfer_of(task);
+  const Picoseconds begin = task.arrival + transfer.latency;
+  Flow& flow = flows_[task.meeting];
+  flow.running.assign(1, index);
+  if (begin >= now_) return push_other(begin, Other::flow_begins, task.meeting);
+  const auto uses = problem_.links->uses(epoch_, task.meeting, transfer.lane);
+  flow.flows = true;
+  flow.alone_end = begin + std::llround(transfer.bytes / transfer.limit);
+  for (const LinkUse& use : uses) ++links_[use.link].flows;
+  network_.join(static_cast<double>(begin), task.meeting, transfer.bytes, transfer.limit, uses);
+  if (problem_.first_span) contention_.begin(begin, task.meeting, task_of(task), uses);
 }
 
 template <bool kShares>

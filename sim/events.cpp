@@ -53,7 +53,8 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   group_ = group;
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
-    for (RankCalls& calls : calls_) calls.closed.resize(bodies_.size(), -1);
+    for (RankCalls& calls : calls_) calls.bodies.resize(bodies_.size());
+    if (problem.links) links_.resize(problem.links->capacities.size());
   }
 }
 
@@ -326,7 +327,7 @@ bool EventLoop<kShares>::next_event() {
     const Picoseconds end = next_flow_end();
     if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next().time) {
       now_ = end;
-      const uint32_t flow = network_.finish();
+      const uint32_t flow = network_.finish(static_cast<double>(now_));
       if (flow < flows_.size()) {
         flow_done(flow);
       } else {
