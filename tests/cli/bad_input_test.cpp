@@ -83,7 +83,7 @@ TEST(BadInput, PlanFiles) {
   const Folder folder;
   const std::string good = folder / "good.json";
   ASSERT_EQ(run(folder, kFlags + std::string("--layout tp2 --out ") + good).code, 0);
-  const std::string text = test::read_all(good);
+  const std::string text = test::file_text(good);
   expect_refused(folder, "simulate " + (folder / "missing.json"), {"missing.json"});
   expect_refused(folder, "simulate " + folder.write("cut.json", text.substr(0, text.size() / 2)), {"cut.json"});
   expect_refused(folder, "simulate " + folder.write("other.json", R"({"format": "something", "version": 1})"),
@@ -100,7 +100,7 @@ TEST(BadInput, TimelineFiles) {
   const std::string plan = folder / "p.json", timeline = folder / "t.timeline";
   ASSERT_EQ(run(folder, kFlags + std::string("--layout tp2 --out ") + plan).code, 0);
   ASSERT_EQ(run(folder, "simulate " + plan + " --out " + timeline).code, 0);
-  const std::string bytes = test::read_all(timeline);
+  const std::string bytes = test::file_text(timeline);
   expect_refused(folder, "compare " + timeline + " " + (folder / "none.timeline"), {"none.timeline"});
   expect_refused(folder, "compare " + timeline + " " + folder.write("cut.timeline", bytes.substr(0, bytes.size() - 40)),
                  {"cut.timeline"});
