@@ -53,7 +53,7 @@ void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Runn
     if (rank == kNone) continue;
     RankCalls& calls = calls_[rank];
     if (calls.replay) disturb(rank);
-    if (calls.records && (first.rank != rank || first.call != calls.call)) calls.records = false;
+    if (calls.records && (first.rank != rank || calls.part.place(first.call, first.op) == kNone)) calls.records = false;
   }
 }
 

@@ -57,9 +57,14 @@ class EventLoop {
   // --- calls that run as one
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(uint32_t index);
-  void look_at(uint32_t rank, uint16_t body, ClosedBody& closed);
-  bool waits_for_end(const Rank&, const StreamHead&, const CallTimes&, const StreamOrder::Visit&) const;
-  uint32_t streams_of(const Rank&, uint16_t body) const;
+  const ClosedBody& look_at(uint32_t rank, uint16_t body);
+  bool find_part(uint32_t index, CallPart& part);
+  void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
+  Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
+  bool waits_for_end(const Rank&, const StreamHead&, const CallPart&, const CallTimes&) const;
+  static bool is_part(const StreamHead& stream, const CallPart& part) {
+    return stream.ticket != kNoTicket && part.place(stream.visit->call, *stream.op) != kNone;
+  }
   void pass_replayed(StreamHead&, const RankCalls&);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
