@@ -285,6 +285,8 @@ TEST(Grid, FiltersKeepWhatTheyWouldKeepByHand) {
       {{"network = 'flow' or disturbance = 'none'", "dp % 2 = 0", "devices_per_node > 7"},
        [](const Case& c) { return (c.network == "flow" || c.disturbance.name == "none") && c.layout.dp % 2 == 0; },
        false},
+      {{"layout like 'tp2.%'"}, [](const Case& c) { return c.layout.tp == 2; }, true},
+      {{"slow = '0:2' and jitter = links"}, [](const Case& c) { return c.disturbance.name == "a"; }, false},
       {{"tp <= '2'"}, [](const Case& c) { return c.layout.tp <= 2; }, true},              // as a number
       {{"0.5", "tp / 2.0 - 0.5"}, [](const Case& c) { return c.layout.tp != 1; }, true},  // what is not 0 is true
       {{"nullif(tp, 1)"}, [](const Case& c) { return c.layout.tp != 1; }, true},          // nothing is false
