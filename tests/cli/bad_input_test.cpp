@@ -35,6 +35,17 @@ TEST(BadInput, Flags) {
   expect_refused(folder, "simulate", {"plan file"});
 }
 
+TEST(BadInput, SweepFiles) {
+  const Folder folder;
+  const auto sweep = [&](const std::string& sequence) {
+    return "sweep --dry-run " + folder.write("s.yaml",
+                                             "pgram_sweep: 1\nname: s\nmodels: tiny-llama\nclusters: dgx-h100:1\n"
+                                             "layouts: all\nglobal_batch: 8\nsequence: " +
+                                                 sequence + "\n");
+  };
+  expect_refused(folder, sweep("{from: 1024}"), {"s.yaml:7: sequence.to: missing; a range is {from: 8, "});
+}
+
 TEST(BadInput, UnknownNamesGetTheNearest) {
   const Folder folder;
   expect_refused(folder, "plan --model llama-3.1-80b --cluster this --global-batch 8 --seq 64",
