@@ -60,6 +60,8 @@ class EventLoop {
   uint32_t* waiting_at(Meeting& meeting) {
     return meeting.needed <= meeting.waiting.size() ? meeting.waiting.data() : waiting_.data() + meeting.waiting[0];
   }
+  /// Where a transfer meets its partners.
+  uint32_t place_of(const Running& task) const { return ranks_[task.rank].meetings[task.op->comm]; }
   const OpCost& cost_of(const Running& task) const { return ranks_[task.rank].instance->costs[task.op->cost]; }
   /// Null for compute and where no transfer shares anything.
   const TransferCost* transfer_of(const Running& task) const {
@@ -71,13 +73,24 @@ class EventLoop {
   // --- calls that run as one
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(StreamHead&);
-  bool is_closed(const Rank&, uint16_t body) const;
-  bool waits_for_end(const Rank&, const StreamHead&, const CallTimes&, const StreamOrder::Visit&) const;
-  uint32_t streams_of(const Rank&, uint16_t body) const;
+  const ClosedBody& look_at(uint32_t rank, uint16_t body);
+  bool find_part(StreamHead& compute, CallPart& part);
+  void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
+  Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
+  bool waits_for_end(const Rank&, const StreamHead&, const CallPart&, const CallTimes&) const;
+  static bool is_part(const StreamHead& stream, const CallPart& part) {
+    return stream.ticket != kNoTicket && part.place(stream.visit->call, stream.task.op->op) != kNone;
+  }
+  uint32_t place_in(const CallPart& part, const Running& task) const {
+    return part.place(streams_[task.stream].visit->call, task.op->op);
+  }
+  /// Of the call at the stream's head.
+  uint32_t ops_left(const StreamHead&) const;
   const Body& body_of(const StreamOrder::Visit& visit) const { return problem_.plan.bodies[visit.body]; }
   void pass_replayed(StreamHead&, const RankCalls&);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
+  void go_on_as_flow(const Running&, Picoseconds arrival);
   void write_down_end(RankCalls&);
 
   // --- flows
@@ -85,6 +98,8 @@ class EventLoop {
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
+  void come_to_links(std::span<const LinkUse> uses, const Running& first);
+  void leave_links(uint32_t place);
   void flow_done(uint32_t place);
   void start_steps(uint32_t place);
   void steps_went_on(const StepRuns::Happened& happened);
@@ -131,7 +146,9 @@ class EventLoop {
   std::vector<Group> groups_;         // of each stream; empty: there are none
   uint32_t group_ = 0;
   CallMemory memory_;
-  std::vector<RankCalls> calls_;  // of each rank; empty: none runs as one
+  std::vector<RankCalls> calls_;         // of each rank; empty: none runs as one
+  std::vector<uint16_t> first_compute_;  // op of each body; as many as it has: none
+  std::vector<CallLink> links_;          // of each class of links; empty: no call runs as one, or nothing is shared
   std::vector<Meeting> meetings_;
   std::vector<uint32_t> waiting_;   // in meetings
   std::vector<uint32_t> partners_;  // of each task where cores are shared

@@ -17,10 +17,10 @@ struct Event {
   uint64_t what = 0;
 };
 
-/// For events that are never before the last one that left: a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990). An event
-/// is put by the highest bit in which its time differs from that one's, so that events of equal time, of which alike
-/// ranks make many, are never compared, and others seldom. Events of equal time leave in an order that depends only on
-/// what came before, the same in every run.
+/// For events that are never before the last one that left: a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990). An
+/// event is put by the highest bit in which its time differs from that one's, so that events of equal time, of which
+/// alike ranks make many, are never compared, and others seldom. Events of equal time leave in an order that depends
+/// only on what came before, the same in every run.
 class EventQueue {
  public:
   bool empty() const { return filled_ == 0; }

@@ -40,6 +40,7 @@ static std::vector<StreamOp> stream_ops(const Problem& problem, const StreamOrde
       own.kernel = op.kernel;
       own.last = body.grouped || i + 1 == streams.first[static_cast<size_t>(op.stream) + 1];
       own.grouped = body.grouped;
+      own.first_compute = op.stream == Stream::compute && i == streams.first[static_cast<size_t>(Stream::compute)];
     }
   }
   return result;
@@ -75,7 +76,12 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   if (problem.shared_cores) partners_.resize(streams_.size() + group_tasks_.size(), kNone);
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
-    for (RankCalls& calls : calls_) calls.closed.resize(bodies_.size(), -1);
+    for (RankCalls& calls : calls_) calls.bodies.resize(bodies_.size());
+    for (const Body& body : problem.plan.bodies) {
+      const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
+      first_compute_.push_back(static_cast<uint16_t>(compute - body.ops.begin()));
+    }
+    if (problem.links) links_.resize(problem.links->capacities.size());
   }
 }
 
@@ -153,15 +159,15 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
   if (stream.ticket == kNoTicket) return;
   Rank& rank = ranks_[stream.task.rank];
   const RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[stream.task.rank];
-  if (calls && calls->replay && calls->streams >> stream.dense & 1) return;  // already runs
+  // Already runs, as one with others or, where these were just disturbed, alone.
+  if (calls && (stream.arrived || (calls->replay && calls->part.streams >> stream.dense & 1))) return;
   StreamHead* const streams = streams_beside(stream);
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
     if constexpr (kShares) {
-      if (calls && calls->replay && calls->streams >> other & 1) {
-        const uint32_t op = ticket - calls->first_ticket;
-        const CallTimes& times = *calls->replay;
-        if (op < times.ops.size() && times.passed(bodies_[calls->body], streams[other].name, op) != times.end) {
+      if (calls && calls->replay && calls->part.streams >> other & 1) {
+        const uint32_t place = calls->part.place(ticket);
+        if (place != kNone && passed(calls->part, *calls->replay, streams[other].name, place) != calls->replay->end) {
           disturb(stream.task.rank);
           if (streams[other].unended > ticket) return false;
         }
@@ -219,7 +225,7 @@ void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
 template <bool kShares>
 void EventLoop<kShares>::arrive(StreamHead& stream) {
   if constexpr (kShares) {
-    if (!calls_.empty() && stream.task.op->op == 0 && replay(stream)) return;
+    if (!calls_.empty() && stream.task.op->first_compute && replay(stream)) return;
   }
   stream.arrived = true;
   if (stream.task.op->grouped) return arrive_group(stream);
@@ -259,10 +265,9 @@ void EventLoop<kShares>::set_up(const Running& task) {
   }
   if (kShares && !calls_.empty() && calls_[task.rank].records) {
     RankCalls& calls = calls_[task.rank];
-    const StreamHead& stream = streams_[task.stream];
-    if (stream.visit->call == calls.call) {
-      calls.times.ops[task.op->op].begin = now_ - calls.since;
-    } else if (calls.streams >> stream.dense & 1) {
+    if (const uint32_t place = place_in(calls.part, task); place != kNone) {
+      calls.times.ops[place].begin = now_ - calls.since;
+    } else if (calls.part.streams >> streams_[task.stream].dense & 1) {
       calls.records = false;  // not closed: the next call has begun
     }
   }
@@ -270,7 +275,7 @@ void EventLoop<kShares>::set_up(const Running& task) {
 
 template <bool kShares>
 void EventLoop<kShares>::meet(uint32_t index, const Running& task) {
-  const uint32_t place = ranks_[task.rank].meetings[task.op->comm];
+  const uint32_t place = place_of(task);
   Meeting& meeting = meetings_[place];
   uint32_t* const waiting = waiting_at(meeting);
   waiting[meeting.come++] = index;
@@ -289,7 +294,7 @@ void EventLoop<kShares>::take_sms(const Running& task, double share) {
   const uint32_t rank = task.rank;
   RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
   if (calls && calls->replay) disturb(rank);
-  if (calls && calls->records && calls->call != streams_[task.stream].visit->call) calls->records = false;
+  if (calls && calls->records && place_in(calls->part, task) == kNone) calls->records = false;
   const Picoseconds end = sms_.take(now_, rank, share);
   if (end < 0) return;
   push_other(end, Other::compute_may_end, rank);
@@ -332,8 +337,11 @@ void EventLoop<kShares>::schedule_end(const Running& task, Picoseconds time, Pic
   if (task.span) task.span->end = end;
   ++ended_;
   stream.done = std::max(stream.done, end);
-  if (kShares && !calls_.empty() && calls_[task.rank].records && calls_[task.rank].call == stream.visit->call)
-    calls_[task.rank].times.ops[task.op->op].end = end - calls_[task.rank].since;
+  if (kShares && !calls_.empty() && calls_[task.rank].records) {
+    RankCalls& calls = calls_[task.rank];
+    if (const uint32_t place = place_in(calls.part, task); place != kNone)
+      calls.times.ops[place].end = end - calls.since;
+  }
   if (task.op->grouped) {
     Group& group = groups_[task.stream];
     free = group.free = std::max(group.free, free);
@@ -354,7 +362,7 @@ bool EventLoop<kShares>::next_event() {
       const Picoseconds end = next_flow_end();
       if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next_time()) {
         now_ = end;
-        const uint32_t flow = network_.finish();
+        const uint32_t flow = network_.finish(static_cast<double>(now_));
         if (flow < flows_.size()) {
           flow_done(flow);
         } else {
@@ -420,7 +428,7 @@ void EventLoop<kShares>::free_stream(StreamHead& stream) {
   last_end_ = std::max(last_end_, stream.done);
   stream.arrived = false;
   if (kShares && !calls_.empty() && calls_[stream.task.rank].records &&
-      calls_[stream.task.rank].call == stream.visit->call) {
+      is_part(stream, calls_[stream.task.rank].part)) {
     if (--calls_[stream.task.rank].left == 0) write_down_end(calls_[stream.task.rank]);
   }
   if (stream.task.span) stream.task.span += stream.task.op->grouped ? body_of(*stream.visit).ops.size() : 1;

@@ -24,8 +24,9 @@ struct StreamOp {
   uint16_t op = 0, comm = kNoComm;
   uint8_t num_waits = 0;
   Kernel kernel = Kernel::opaque;
-  bool last = false;     // of its call on its stream
-  bool grouped = false;  // those of its group follow
+  bool last : 1 = false;           // of its call on its stream
+  bool grouped : 1 = false;        // those of its group follow
+  bool first_compute : 1 = false;  // of its call
 };
 static_assert(sizeof(StreamOp) == 32);
 
