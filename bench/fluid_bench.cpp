@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <numeric>
@@ -16,10 +15,12 @@
 #include "core/base/units.h"
 #include "sim/network/fluid_problem.h"
 #include "tests/network/fluid_cases.h"
+#include "tests/support/folder.h"
 
 namespace {
 
 using namespace pgram;
+using pgram::test::Folder;
 
 constexpr int kRuns = 7, kRunsOfSimGrid = 3;
 
@@ -44,19 +45,6 @@ Measured measure(const sim::FluidProblem& problem) {
   result.seconds = median(seconds);
   return result;
 }
-
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pgram-bench-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 [[maybe_unused]] std::string first_line(const std::string& path) {
   std::string line;
@@ -124,7 +112,7 @@ void beside_simgrid(const char* what, const sim::FluidProblem& problem, double a
       ours.seconds, tasks / ours.seconds / 1e6, format_count(s.changes).c_str(), static_cast<double>(s.touched) / dates,
       static_cast<double>(s.changed) / dates);
   const Folder folder;
-  std::ofstream(folder / "problem") << test::to_text(problem);
+  folder.write("problem", test::to_text(problem));
 #ifdef PGRAM_SIMGRID_REPLAY
   const double theirs = run_simgrid(folder);
   std::printf("    SimGrid%8.3f s  %8.2f M tasks/s   ours is %.1f times as fast   (aim: %.0f)\n", theirs,

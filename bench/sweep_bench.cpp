@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <random>
 #include <string>
@@ -26,11 +25,14 @@
 #include "cli/sweep/run_case.h"
 #include "cli/sweep/table.h"
 #include "core/planner/planner.h"
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace {
 
 using namespace pgram;
 using namespace pgram::sweep;
+using pgram::test::Folder;
 using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
@@ -48,24 +50,6 @@ double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
 }
-
-/// Of files that are gone with the bench.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "pgram-bench-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return *this / name;
-  }
-
- private:
-  fs::path path_;
-};
 
 struct Child {
   double seconds = 0;
@@ -104,8 +88,7 @@ Child run_program(const std::vector<std::string>& arguments, double limit = 1e9)
 
 std::string csv_of(const Folder& folder, const std::string& database) {
   write_csv(Results::open(database), {}, folder / "rows.csv");
-  std::ifstream file(folder / "rows.csv");
-  return {std::istreambuf_iterator<char>(file), {}};
+  return pgram::test::file_text(folder / "rows.csv");
 }
 
 void bench_cases() {

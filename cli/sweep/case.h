@@ -33,6 +33,7 @@ struct Case {
 struct InputColumn {
   const char* name;
   const char* help;
+  bool of_group;  ///< the same in all cases of a PlanGroup
   std::string (*text)(const Case&) = nullptr;
   uint64_t (*number)(const Case&) = nullptr;  ///< where it is no text
 };

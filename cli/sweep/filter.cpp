@@ -7,49 +7,16 @@
 
 #include "core/base/errors.h"
 #include "core/base/library.h"
-#include "core/planner/planner.h"
 
 namespace pgram::sweep {
 namespace {
-
-struct Input {
-  const char* name;
-  bool of_group;  ///< the same in all cases of a PlanGroup
-  int64_t (*number)(const Case&);
-  const char* (*text)(const Case&);  ///< where it is no number
-};
-
-constexpr Input kInputs[] = {
-    {"model", true, nullptr, [](const Case& c) { return c.model.c_str(); }},
-    {"cluster", false, nullptr, [](const Case& c) { return c.cluster.c_str(); }},
-    {"devices", true, [](const Case& c) { return int64_t{c.devices}; }, nullptr},
-    {"devices_per_node", false, [](const Case& c) { return int64_t{c.devices_per_node}; }, nullptr},
-    {"nodes", false,
-     [](const Case& c) { return (int64_t{c.devices} + c.devices_per_node - 1) / int64_t{c.devices_per_node}; },
-     nullptr},
-    {"tp", true, [](const Case& c) { return int64_t{c.layout.tp}; }, nullptr},
-    {"pp", true, [](const Case& c) { return int64_t{c.layout.pp}; }, nullptr},
-    {"dp", true, [](const Case& c) { return int64_t{c.layout.dp}; }, nullptr},
-    {"sp", true, [](const Case& c) { return int64_t{c.layout.sequence_parallel}; }, nullptr},
-    {"schedule", true, nullptr, [](const Case& c) { return c.layout.schedule.c_str(); }},
-    {"p2p", true, nullptr, [](const Case& c) { return name_of(c.layout.p2p); }},
-    {"global_batch", true, [](const Case& c) { return int64_t{c.workload.global_batch}; }, nullptr},
-    {"micro_batch", true, [](const Case& c) { return int64_t{c.workload.micro_batch}; }, nullptr},
-    {"micro_batches", true, [](const Case& c) { return int64_t{micro_batches(c.layout, c.workload)}; }, nullptr},
-    {"sequence", true, [](const Case& c) { return int64_t{c.workload.sequence}; }, nullptr},
-    {"precision", true, nullptr, [](const Case& c) { return name_of(c.workload.precision); }},
-    {"optimizer", true, nullptr, [](const Case& c) { return name_of(c.workload.optimizer); }},
-    {"network", false, nullptr, [](const Case& c) { return c.network.c_str(); }},
-    {"disturbance", false, nullptr, [](const Case& c) { return c.disturbance.name.c_str(); }},
-};
-constexpr size_t kCount = std::size(kInputs);
 
 /// What comes after the expression; the line break ends a remark in it.
 constexpr const char* kAfter = "\n)";
 
 /// What a first look at the expression finds: which inputs it reads, and whether it does more than compute.
 struct Look {
-  bool reads[kCount] = {};
+  std::vector<bool> reads = std::vector<bool>(input_columns().size());
   int selects = 0;
   std::string forbidden;
 };
@@ -58,8 +25,8 @@ struct Look {
 int authorize(void* looked, int action, const char* first, const char* second, const char*, const char*) {
   Look& look = *static_cast<Look*>(looked);
   if (action == SQLITE_READ) {
-    for (size_t i = 0; i < kCount; ++i)
-      if (second && kInputs[i].name == std::string_view(second)) look.reads[i] = true;
+    for (size_t i = 0; i < look.reads.size(); ++i)
+      if (second && input_columns()[i].name == std::string_view(second)) look.reads[i] = true;
     return SQLITE_OK;
   }
   if (action == SQLITE_SELECT && ++look.selects == 1) return SQLITE_OK;
@@ -74,13 +41,13 @@ int authorize(void* looked, int action, const char* first, const char* second, c
   return SQLITE_DENY;
 }
 
-}  // namespace
-
 std::vector<std::string> input_names() {
   std::vector<std::string> names;
-  for (const Input& input : kInputs) names.emplace_back(input.name);
+  for (const InputColumn& column : input_columns()) names.emplace_back(column.name);
   return names;
 }
+
+}  // namespace
 
 struct Filter::Impl {
   Impl(std::string file_name, Sweep::Filter filter) : file(std::move(file_name)), text(std::move(filter)) {
@@ -137,7 +104,7 @@ struct Filter::Impl {
   /// values that are bound.
   void compile() {
     std::string columns;
-    for (const Input& input : kInputs)
+    for (const InputColumn& input : input_columns())
       columns += std::string(columns.empty() ? "" : ", ") + input.name + (input.text ? " TEXT" : " INTEGER");
     sqlite3_exec(db, ("CREATE TABLE inputs (" + columns + ")").c_str(), nullptr, nullptr, nullptr);
     Look look;
@@ -151,13 +118,15 @@ struct Filter::Impl {
     sqlite3_finalize(over_table);
 
     std::string values;
-    for (size_t i = 0; i < kCount; ++i) {
+    for (size_t i = 0; i < look.reads.size(); ++i) {
       if (!look.reads[i]) continue;
-      used.push_back(&kInputs[i]);
+      const InputColumn& input = input_columns()[i];
+      used.push_back(&input);
       // A cast has a column's affinity: '8' compares with tp as 8 does.
       values += std::string(values.empty() ? "" : ", ") + "CAST(?" + std::to_string(used.size()) + " AS " +
-                (kInputs[i].text ? "TEXT" : "INTEGER") + ") AS " + kInputs[i].name;
+                (input.text ? "TEXT" : "INTEGER") + ") AS " + input.name;
     }
+    texts.resize(used.size());
     const std::string from = values.empty() ? "" : " FROM (SELECT " + values + ")";
     const std::string sql = "SELECT (" + text.expression + kAfter + " IS TRUE" + from;
     if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &statement, nullptr) != SQLITE_OK)
@@ -168,7 +137,8 @@ struct Filter::Impl {
   Sweep::Filter text;
   sqlite3* db = nullptr;
   sqlite3_stmt* statement = nullptr;
-  std::vector<const Input*> used;
+  std::vector<const InputColumn*> used;
+  std::vector<std::string> texts;  ///< of those used, where they are texts; bound as they are
 };
 
 Filter::Filter(std::string file, const Sweep::Filter& filter) : impl_(std::make_unique<Impl>(std::move(file), filter)) {
@@ -178,7 +148,7 @@ Filter::Filter(Filter&&) noexcept = default;
 Filter::~Filter() = default;
 
 bool Filter::is_of_group() const {
-  for (const Input* input : impl_->used)
+  for (const InputColumn* input : impl_->used)
     if (!input->of_group) return false;
   return true;
 }
@@ -186,12 +156,13 @@ bool Filter::is_of_group() const {
 bool Filter::keeps(const Case& c) {
   sqlite3_stmt* statement = impl_->statement;
   for (size_t i = 0; i < impl_->used.size(); ++i) {
-    const Input& input = *impl_->used[i];
+    const InputColumn& input = *impl_->used[i];
     const int place = static_cast<int>(i) + 1;
     if (input.text) {
-      sqlite3_bind_text(statement, place, input.text(c), -1, SQLITE_STATIC);
+      const std::string& text = impl_->texts[i] = input.text(c);
+      sqlite3_bind_text(statement, place, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
     } else {
-      sqlite3_bind_int64(statement, place, input.number(c));
+      sqlite3_bind_int64(statement, place, static_cast<int64_t>(input.number(c)));
     }
   }
   const int status = sqlite3_step(statement);

@@ -2,7 +2,6 @@
 #pragma once
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cli/sweep/case.h"
 #include "cli/sweep/sweep_file.h"
@@ -28,8 +27,5 @@ class Filter {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// The names that a filter may use.
-std::vector<std::string> input_names();
 
 }  // namespace pgram::sweep

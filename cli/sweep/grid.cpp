@@ -154,7 +154,7 @@ struct Grid::Impl {
     space.schedules = sweep.schedules;
     space.p2p = p2p.front();
     std::vector<Chosen> all;
-    placed("layouts", sweep.lines.layouts, [&] {
+    placed("layouts", sweep.line_of("layouts"), [&] {
       for (const Candidate& legal : legal_layouts(*block.model, block.shared.workload, space)) {
         all.push_back({legal.layout, legal.workload.micro_batch});
         for (size_t i = 1; i < p2p.size() && legal.layout.pp > 1; ++i) {
@@ -282,10 +282,22 @@ struct Grid::Impl {
     const bool is_all = blocks_counted == blocks();
     const double about =
         static_cast<double>(cases) / static_cast<double>(blocks_counted) * static_cast<double>(blocks());
+    // The longest list is named. All layouts are as many as what the others leave of the cases.
+    double of_all_layouts = about;
+    std::string field, product;
+    double greatest = 0;
+    const std::vector<SweepList> lists = long_lists(sweep);
+    for (const SweepList& list : lists) of_all_layouts /= static_cast<double>(std::max<uint64_t>(1, list.values));
+    for (const SweepList& list : lists) {
+      const double values = list.values ? static_cast<double>(list.values) : of_all_layouts;
+      if (values > greatest) field = list.key, greatest = values;
+      product += (product.empty() ? " (" : " x ") +
+                 (list.values ? list.key + (" " + format_count(list.values)) : std::string("all layouts"));
+    }
     throw InputError(
-        sweep.path, 0, "",
+        sweep.path, sweep.line_of(field), field,
         (is_all ? format_count(cases) : "about " + format_count(static_cast<uint64_t>(std::min(about, kMostShown)))) +
-            " cases; at most " + format_count(most) + " without --yes");
+            " cases" + product + (product.empty() ? "" : ")") + "; at most " + format_count(most) + " without --yes");
   }
 
   [[noreturn]] void refuse_none() const {
@@ -298,7 +310,7 @@ struct Grid::Impl {
                              (is_alone ? "" : " that other filters leave"));
       }
     }
-    throw InputError(sweep.path, sweep.lines.layouts, "layouts",
+    throw InputError(sweep.path, sweep.line_of("layouts"), "layouts",
                      "no layout is legal for any of the models, workloads and clusters; `pgram layouts` says why");
   }
 

@@ -29,11 +29,14 @@ class Distinct {
 template <class F>
 void read_range(const YamlItem& item, uint64_t min, uint64_t max, const F& f) {
   YamlFields range = item.fields();
+  const bool begins = range.has("from"), ends = range.has("to");
   const bool by_times = range.has("times"), by_step = range.has("step");
-  const bool whole = range.has("from") && range.has("to");
   range.refuse_unknown();
-  if (!whole || by_times == by_step)
-    item.fail("expected a value or a range {from: 8, to: 128, times: 2} or {from: 8, to: 64, step: 8}");
+  const std::string example = "; a range is {from: 8, to: 128, times: 2} or {from: 8, to: 64, step: 8}";
+  if (!begins) range.fail("from", "missing" + example);
+  if (!ends) range.fail("to", "missing" + example);
+  if (!by_times && !by_step) range.fail("times", "missing, and no step either" + example);
+  if (by_times && by_step) range.fail("step", "expected times or step, got both" + example);
   const uint64_t from = range.integer("from", min, max), to = range.integer("to", min, max);
   if (from > to)
     range.fail("to", "a range from " + std::to_string(from) + " never ends at " + std::to_string(to) +

@@ -108,7 +108,6 @@ void read_clusters(YamlFields& fields, Sweep& sweep) {
 
 void read_layouts(YamlFields& fields, Sweep& sweep) {
   const std::vector<YamlItem> items = need_items(fields, "layouts");
-  sweep.lines.layouts = items.front().line();
   for (const YamlItem& item : items) {
     const std::string text = item.text();
     if (text == "all") {
@@ -155,7 +154,31 @@ void read_disturbances(YamlFields& fields, Sweep& sweep) {
   }
 }
 
+std::vector<SweepList> lists_of(const Sweep& sweep) {
+  return {{"models", sweep.models.size()},
+          {"clusters", sweep.clusters.size()},
+          {"layouts", sweep.all_layouts ? 0 : sweep.layouts.size()},
+          {"schedules", sweep.schedules.size()},
+          {"p2p", sweep.p2p.size()},
+          {"global_batch", sweep.global_batches.size()},
+          {"micro_batch", sweep.micro_batches.size()},
+          {"sequence", sweep.sequences.size()},
+          {"network", sweep.networks.size()},
+          {"disturbances", sweep.disturbances.size()}};
+}
+
 }  // namespace
+
+int Sweep::line_of(const std::string& list) const {
+  const auto found = lines.lists.find(list);
+  return found == lines.lists.end() ? 0 : found->second;
+}
+
+std::vector<SweepList> long_lists(const Sweep& sweep) {
+  std::vector<SweepList> lists = lists_of(sweep);
+  std::erase_if(lists, [](const SweepList& list) { return list.values == 1; });
+  return lists;
+}
 
 Sweep parse_sweep(const std::string& text, const std::string& path) {
   YamlFields fields = parse_yaml(text, path);
@@ -189,6 +212,8 @@ Sweep parse_sweep(const std::string& text, const std::string& path) {
   for (const YamlItem& item : fields.items("precision")) placed(item, [&] { parse_precision(sweep.precision); });
   for (const YamlItem& item : fields.items("optimizer")) placed(item, [&] { parse_optimizer(sweep.optimizer); });
   for (const YamlItem& item : fields.items("filters")) sweep.filters.push_back({item.text(), item.line()});
+  for (const SweepList& list : lists_of(sweep))
+    if (fields.has(list.key)) sweep.lines.lists[list.key] = fields.items(list.key).front().line();
   return sweep;
 }
 

@@ -2,7 +2,7 @@
 // less what filters drop. docs/file-formats.md describes it.
 #pragma once
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,10 +29,18 @@ struct Sweep {
   std::vector<Filter> filters;  ///< a case stays if all are true
   /// Where in the file they are, for messages; a Sweep that comes from no file has none.
   struct Lines {
-    std::vector<int> models, clusters;
-    int layouts = 0;
+    std::vector<int> models, clusters;  ///< of each value
+    std::map<std::string, int> lists;   ///< of each key's first value
   } lines;
+  int line_of(const std::string& list) const;  ///< 0 where it is not known
 };
+
+/// A key of the file with several values: as many times more cases, less what is not legal or filtered.
+struct SweepList {
+  const char* key;
+  uint64_t values = 0;  ///< 0: all layouts, however many that are
+};
+std::vector<SweepList> long_lists(const Sweep&);
 
 /// InputError names file, line and field.
 Sweep read_sweep(const std::string& path);

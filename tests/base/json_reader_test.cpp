@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
+#include "tests/support/folder.h"
 
 namespace pgram {
 namespace {
@@ -144,18 +143,15 @@ TEST(JsonObjectKeys, UnknownOnesAreRefusedWithTheNearestKnown) {
 }
 
 TEST(ReadTextFile, RefusesWhatIsNotAFileOrTooLarge) {
-  const std::string folder = testing::TempDir() + "pgram_json_reader";
-  std::filesystem::create_directories(folder);
-  const std::string path = folder + "/ten_bytes";
-  std::ofstream(path) << "0123456789";
+  const test::Folder folder;
+  const std::string path = folder.write("ten_bytes", "0123456789");
   EXPECT_EQ(read_text_file(path, 10), "0123456789");
   EXPECT_EQ(refusal([&] { read_text_file(path, 9); }), path + ": expected at most 9 B, the file is larger");
   EXPECT_EQ(refusal([&] { read_text_file("/dev/zero", 100); }),
             "/dev/zero: expected at most 100 B, the file is larger");
-  EXPECT_EQ(refusal([&] { read_text_file(folder); }), folder + ": expected a file, this is a folder");
-  EXPECT_EQ(refusal([&] { read_text_file(folder + "/absent"); }),
-            folder + "/absent: cannot open this file; check that it exists and may be read");
-  std::filesystem::remove_all(folder);
+  EXPECT_EQ(refusal([&] { read_text_file(folder.path()); }), folder.path() + ": expected a file, this is a folder");
+  EXPECT_EQ(refusal([&] { read_text_file(folder / "absent"); }),
+            folder / "absent: cannot open this file; check that it exists and may be read");
 }
 
 }  // namespace

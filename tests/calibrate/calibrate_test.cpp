@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 
 #include "core/cost/cost.h"
@@ -13,6 +12,7 @@
 #include "core/layout/layout.h"
 #include "core/planner/planner.h"
 #include "sim/simulate.h"
+#include "tests/support/folder.h"
 
 namespace pgram {
 namespace {
@@ -63,10 +63,10 @@ void expect_all_kernels_and_transfers(const Device& device) {
 }
 
 void expect_file_gives_it_back(const Device& device) {
-  const std::string path = (std::filesystem::temp_directory_path() / "pgram_calibrate_test.yaml").string();
+  const test::Folder folder;
+  const std::string path = folder / "device.yaml";
   write_device(device, path);
   const Device read = read_device(path);
-  std::filesystem::remove(path);
   ASSERT_EQ(read.kernels.size(), device.kernels.size());
   EXPECT_EQ(read.transfers.size(), device.transfers.size());
   EXPECT_TRUE(read.is_cpu);

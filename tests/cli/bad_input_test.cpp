@@ -35,6 +35,24 @@ TEST(BadInput, Flags) {
   expect_refused(folder, "simulate", {"plan file"});
 }
 
+TEST(BadInput, SweepFiles) {
+  const Folder folder;
+  const auto sweep = [&](const std::string& sequence) {
+    return "sweep --dry-run " +
+           folder.write("s.yaml",
+                        "pgram_sweep: 1\nname: s\nmodels: tiny-llama\n"
+                        "clusters: {name: dgx-h100, nodes: 2, oversubscription: {from: 1, to: 64, step: 1}}\n"
+                        "layouts: all\nglobal_batch: {from: 16, to: 1600, step: 16}\nsequence: " +
+                            sequence + "\nnetwork: [analytic, flow, step]\n");
+  };
+  expect_refused(folder, sweep("{from: 1024}"), {"s.yaml:7: sequence.to: missing; a range is {from: 8, "});
+  expect_refused(
+      folder, sweep("{from: 1, to: 512, step: 1}"),
+      {"s.yaml:7: sequence: about ",
+       " cases (clusters 64 x all layouts x global_batch 100 x sequence 512 x network 3); at most 10,000,000 "
+       "without --yes"});
+}
+
 TEST(BadInput, UnknownNamesGetTheNearest) {
   const Folder folder;
   expect_refused(folder, "plan --model llama-3.1-80b --cluster this --global-batch 8 --seq 64",
@@ -83,7 +101,7 @@ TEST(BadInput, PlanFiles) {
   const Folder folder;
   const std::string good = folder / "good.json";
   ASSERT_EQ(run(folder, kFlags + std::string("--layout tp2 --out ") + good).code, 0);
-  const std::string text = test::read_all(good);
+  const std::string text = test::file_text(good);
   expect_refused(folder, "simulate " + (folder / "missing.json"), {"missing.json"});
   expect_refused(folder, "simulate " + folder.write("cut.json", text.substr(0, text.size() / 2)), {"cut.json"});
   expect_refused(folder, "simulate " + folder.write("other.json", R"({"format": "something", "version": 1})"),
@@ -100,7 +118,7 @@ TEST(BadInput, TimelineFiles) {
   const std::string plan = folder / "p.json", timeline = folder / "t.timeline";
   ASSERT_EQ(run(folder, kFlags + std::string("--layout tp2 --out ") + plan).code, 0);
   ASSERT_EQ(run(folder, "simulate " + plan + " --out " + timeline).code, 0);
-  const std::string bytes = test::read_all(timeline);
+  const std::string bytes = test::file_text(timeline);
   expect_refused(folder, "compare " + timeline + " " + (folder / "none.timeline"), {"none.timeline"});
   expect_refused(folder, "compare " + timeline + " " + folder.write("cut.timeline", bytes.substr(0, bytes.size() - 40)),
                  {"cut.timeline"});

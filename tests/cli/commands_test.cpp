@@ -134,7 +134,7 @@ TEST(Commands, PlanSimulateRunCompareExport) {
 
   o = run(folder, "export " + real + " --perfetto " + trace);
   ASSERT_EQ(o.code, 0) << o.err;
-  EXPECT_FALSE(json::parse(test::read_all(trace))["traceEvents"].empty());
+  EXPECT_FALSE(json::parse(test::file_text(trace))["traceEvents"].empty());
 }
 
 TEST(Commands, PairedStages) {
@@ -223,8 +223,8 @@ TEST(OneTruth, BothTimelinesFollowAnEditedFile) {
   const std::string text = folder.write("text.txt", some_text()), one = folder / "1f1b.json", g = folder / "gpipe.json";
   ASSERT_EQ(run(folder, kPlanFlags + std::string("--layout pp2 --out ") + one).code, 0);
   ASSERT_EQ(run(folder, kPlanFlags + std::string("--layout pp2 --schedule gpipe --out ") + g).code, 0);
-  json edited = json::parse(test::read_all(one));
-  edited["programs"] = json::parse(test::read_all(g))["programs"];  // GPipe's rows for 1F1B's
+  json edited = json::parse(test::file_text(one));
+  edited["programs"] = json::parse(test::file_text(g))["programs"];  // GPipe's rows for 1F1B's
   const std::string plan = folder.write("edited.json", edited.dump());
   ASSERT_EQ(run(folder, "simulate " + plan + " --out " + (folder / "s.timeline")).code, 0);
   ASSERT_EQ(run(folder, "run " + plan + " --text " + text + " --steps 1 --out " + (folder / "r.timeline")).code, 0);

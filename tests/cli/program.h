@@ -4,41 +4,16 @@
 
 #include <array>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
+
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace pgram::test {
 
 struct Outcome {
   int code = -1;
   std::string out, err;
-};
-
-inline std::string read_all(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-/// A folder of its own that goes away with the test.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pgram-cli-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return *this / name;
-  }
-
- private:
-  std::filesystem::path path_;
 };
 
 inline Outcome run(const Folder& folder, const std::string& arguments) {
@@ -50,7 +25,7 @@ inline Outcome run(const Folder& folder, const std::string& arguments) {
   while (const size_t n = std::fread(block.data(), 1, block.size(), pipe)) outcome.out.append(block.data(), n);
   const int status = pclose(pipe);
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-  outcome.err = read_all(err);
+  outcome.err = file_text(err);
   return outcome;
 }
 

@@ -38,7 +38,7 @@ TEST(Report, ItsCommandsShowTheSameCases) {
   const Outcome report = run(folder, "report " + results + " --out " + html);
   ASSERT_EQ(report.code, 0) << report.err;
   EXPECT_NE(report.out.find(html), std::string::npos);
-  const std::string page = test::read_all(html);
+  const std::string page = test::file_text(html);
 
   // The front's table: the fifth cell of each row is the step time, to nine digits.
   std::vector<double> seconds;

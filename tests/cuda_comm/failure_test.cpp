@@ -9,18 +9,17 @@
 #include "cuda_backend/shared_gpu.h"
 #include "tests/cuda_comm/ranks.h"
 #include "tests/emulation/find_control.h"
+#include "tests/support/text.h"
 
 namespace pgram::testing {
 namespace {
+
+using test::contains;
 
 double seconds_of(const std::function<void()>& body) {
   const auto begin = std::chrono::steady_clock::now();
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 /// The stand-in sees the deadlocks of these tests too.

@@ -14,10 +14,6 @@
 namespace pgram::testing {
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// They need four devices, and processes that may be killed.
 class CommLaunch : public ::testing::Test {
  protected:

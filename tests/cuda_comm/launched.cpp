@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -32,19 +30,13 @@ bool within(double seconds, const std::function<bool()>& done) {
 }  // namespace
 
 RunFolder::RunFolder(const std::string& layout) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "pgram-run-XXXXXX").string();
-  path_ = mkdtemp(pattern.data());
   Model model = test::llama();
   model.layers = 2, model.hidden = 32, model.heads = 4, model.ffn = 48, model.vocabulary = 256;  // bytes are tokens
   Workload work;
   work.global_batch = 4, work.micro_batch = 1, work.sequence = 8;
   plan_ = make_plan(model, parse_layout(layout), work);
   write_plan(plan_, *this / "plan.json");
-  std::ofstream(*this / "text.txt") << "In the beginning was the plan, and the plan was without form.";
-}
-
-RunFolder::~RunFolder() {
-  std::filesystem::remove_all(path_);
+  folder_.write("text.txt", "In the beginning was the plan, and the plan was without form.");
 }
 
 std::vector<std::string> RunFolder::command(const std::vector<std::string>& options) const {
@@ -52,11 +44,6 @@ std::vector<std::string> RunFolder::command(const std::vector<std::string>& opti
                                  "--deterministic", "--text", *this / "text.txt"};
   words.insert(words.end(), options.begin(), options.end());
   return words;
-}
-
-std::string file_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 Program::Program(const std::vector<std::string>& words, const std::vector<std::string>& environment,

@@ -4,26 +4,28 @@
 #include <vector>
 
 #include "core/plan/plan.h"
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace pgram::testing {
 
-/// A folder with a plan and a text that goes away with the test.
+/// A folder with a plan and a text.
 class RunFolder {
  public:
   /// A small Llama in this layout.
   explicit RunFolder(const std::string& layout);
-  ~RunFolder();
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  std::string operator/(const std::string& name) const { return folder_ / name; }
   /// The command's words up to its own options.
   std::vector<std::string> command(const std::vector<std::string>& options) const;
   const Plan& plan() const { return plan_; }
 
  private:
-  std::string path_;
+  const test::Folder folder_;
   Plan plan_;
 };
 
-std::string file_text(const std::string& path);
+using test::contains;
+using test::file_text;
 
 /// A program that runs, its outputs in files.
 class Program {

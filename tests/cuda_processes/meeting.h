@@ -1,8 +1,5 @@
 // Processes of a run on this machine, for tests: as threads, or as real ones that can be killed.
 #pragma once
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,21 +11,11 @@
 #include <vector>
 
 #include "cuda_backend/processes.h"
+#include "tests/support/free_port.h"
 
 namespace pgram::testing {
 
-/// One that nobody listens on now.
-inline uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
-  socklen_t size = sizeof address;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
+using test::free_port;
 
 inline ProcessPlace place(uint32_t index, uint32_t size, uint16_t port, const std::string& address = "127.0.0.1") {
   ProcessPlace place;

@@ -11,20 +11,18 @@
 #include "core/base/errors.h"
 #include "cuda_backend/store_wire.h"
 #include "tests/cuda_processes/meeting.h"
+#include "tests/support/text.h"
 
 namespace pgram::testing {
 namespace {
 
+using test::contains;
 using Clock = std::chrono::steady_clock;
 
 double seconds_of(const std::function<void()>& body) {
   const auto begin = Clock::now();
   body();
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 TEST(Processes, OneOpensNoSocket) {

@@ -1,12 +1,9 @@
 // One run in several processes, which here are threads with a backend each: process 0 must have what one process has.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -17,6 +14,8 @@
 #include "core/layout/layout.h"
 #include "core/planner/planner.h"
 #include "tests/planner/small_models.h"
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace pgram::testing {
 namespace {
@@ -195,17 +194,11 @@ std::vector<Outcome> run_in_processes(const Plan& plan,
   return outcomes;
 }
 
-std::string file_bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 /// Two tensor-parallel ranks in each of two stages and two replicas: shards, roles and copies.
 TEST(ExecProcesses, Process0HasWhatOneProcessHas) {
   const Plan plan = small_plan("tp2.pp2.dp2");
-  const auto folder = std::filesystem::temp_directory_path();
-  const std::string tag = std::to_string(::getpid());
-  const std::string one_file = folder / ("pgram-one-" + tag), many_file = folder / ("pgram-many-" + tag);
+  const test::Folder folder;
+  const std::string one_file = folder / "one", many_file = folder / "many";
 
   std::vector<uint32_t> ranks(plan.mesh.ranks());
   for (uint32_t i = 0; i < ranks.size(); ++i) ranks[i] = i;
@@ -233,8 +226,8 @@ TEST(ExecProcesses, Process0HasWhatOneProcessHas) {
     ASSERT_EQ(span, one.timeline.spans[i]);
   }
   EXPECT_EQ(many.timeline.counters.size(), one.timeline.counters.size());
-  EXPECT_FALSE(file_bytes(one_file).empty());
-  EXPECT_TRUE(file_bytes(many_file) == file_bytes(one_file));
+  EXPECT_FALSE(test::file_text(one_file).empty());
+  EXPECT_TRUE(test::file_text(many_file) == test::file_text(one_file));
   EXPECT_EQ(reported, (std::vector<uint32_t>{3, 0, 0, 0, 0, 0, 0, 0}));
   EXPECT_EQ(many.timeline.facts.at("first rank"), "0");
   EXPECT_EQ(many.timeline.facts.at("first rank of process 5"), "5");
@@ -245,8 +238,6 @@ TEST(ExecProcesses, Process0HasWhatOneProcessHas) {
     EXPECT_TRUE(outcomes[i].result.losses.empty());
     EXPECT_TRUE(outcomes[i].result.timeline.spans.empty());
   }
-  std::filesystem::remove(one_file);
-  std::filesystem::remove(many_file);
 }
 
 /// Rank r's spans begin at 1 + r us. In an all-reduce of ranks 0 and 1, rank 0 waits 1 us for rank 1, which no process
@@ -317,9 +308,8 @@ TEST(ExecProcesses, SaveThatFailsEndsAll) {
 /// Process 1 loads a file of another step.
 TEST(ExecProcesses, DifferentFirstStepsAreRefused) {
   const Plan plan = small_plan("tp2");
-  const auto folder = std::filesystem::temp_directory_path();
-  const std::string tag = std::to_string(::getpid());
-  const std::string two = folder / ("pgram-two-" + tag), four = folder / ("pgram-four-" + tag);
+  const test::Folder folder;
+  const std::string two = folder / "two", four = folder / "four";
   for (const auto& [path, steps] : {std::pair{two, 2u}, std::pair{four, 4u}}) {
     TraceBackend backend({0, 1}, nullptr, 0, 1);
     RunOptions options = options_of(steps);
@@ -332,8 +322,6 @@ TEST(ExecProcesses, DifferentFirstStepsAreRefused) {
     EXPECT_NE(outcome.error.find("process 1 goes on with step 4, process 0 with step 2"), std::string::npos)
         << outcome.error;
   }
-  std::filesystem::remove(two);
-  std::filesystem::remove(four);
 }
 
 }  // namespace

@@ -4,17 +4,14 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "core/model/model.h"
 #include "tests/model/refusal.h"
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace pgram {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Sets an environment variable for one test.
 class Environment {
@@ -25,31 +22,6 @@ class Environment {
  private:
   const char* name_;
 };
-
-/// A folder that goes with the test.
-class Folder {
- public:
-  explicit Folder(const std::string& name) : path_(testing::TempDir() + "pgram_" + name) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  std::string write(const std::string& name, const std::string& text) const {
-    fs::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name) << text;
-    return (path_ / name).string();
-  }
-  std::string path() const { return path_.string(); }
-
- private:
-  fs::path path_;
-};
-
-std::string text_of(const std::string& model) {
-  std::ostringstream text;
-  text << std::ifstream(library_directory() + "/shapes/" + model + ".json").rdbuf();
-  return text.str();
-}
 
 TEST(Library, HoldsThePromisedShapesInOrder) {
   std::vector<std::string> names;
@@ -71,14 +43,14 @@ TEST(Library, TinyShapesSplitFourWays) {
 }
 
 TEST(FindModel, TakesNamesFilesAndFolders) {
-  const Folder folder("find_model");
+  const test::Folder folder;
   const std::string text = R"({"model_type": "gpt2", "n_layer": 2, "n_embd": 8, "n_head": 2, "vocab_size": 9,
                                "n_positions": 16})";
   const std::string config = folder.write("my-model/config.json", text), other = folder.write("other.json", text);
   EXPECT_EQ(find_model("gpt2").layers, 12u);
   EXPECT_EQ(find_model(config).name, "my-model");
-  EXPECT_EQ(find_model(folder.path() + "/my-model").name, "my-model");
-  EXPECT_EQ(find_model(folder.path() + "/my-model/").vocabulary, 9u);
+  EXPECT_EQ(find_model(folder / "my-model").name, "my-model");
+  EXPECT_EQ(find_model(folder / "my-model/").vocabulary, 9u);
   EXPECT_EQ(find_model(other).name, "other");
 }
 
@@ -89,13 +61,13 @@ TEST(FindModel, UnknownNamesGetTheNearest) {
   EXPECT_EQ(refusal([] { find_model("a-name-like-no-other"); }),
             "model: no model or file is called \"a-name-like-no-other\"; `pgram models` lists the known ones");
   EXPECT_TRUE(refusal([] { find_model(""); }).starts_with("model: no model or file is called \"\""));
-  const Folder folder("find_model_empty");
+  const test::Folder folder;
   EXPECT_EQ(refusal([&] { find_model(folder.path()); }),
-            folder.path() + "/config.json: cannot open this file; check that it exists and may be read");
+            folder / "config.json: cannot open this file; check that it exists and may be read");
 }
 
 TEST(Library, EnvironmentChoosesIt) {
-  const Folder folder("library");
+  const test::Folder folder;
   folder.write("shapes/mine.json", R"({"_pgram": {"name": "mine", "source": "a test"}, "model_type": "gpt2",
                                        "n_layer": 2, "n_embd": 8, "n_head": 2, "vocab_size": 9, "n_positions": 16})");
   const Environment library("PGRAM_LIBRARY", folder.path());
@@ -105,7 +77,7 @@ TEST(Library, EnvironmentChoosesIt) {
   folder.write("shapes/wrong.json", R"({"_pgram": {"name": "mine", "source": "a test"}, "model_type": "gpt2",
                                        "n_layer": 2, "n_embd": 8, "n_head": 2, "vocab_size": 9, "n_positions": 16})");
   EXPECT_EQ(refusal([] { library_models(); }),
-            folder.path() + "/shapes/wrong.json: _pgram.name: expected \"wrong\" as the file is called, got \"mine\"");
+            folder / "shapes/wrong.json: _pgram.name: expected \"wrong\" as the file is called, got \"mine\"");
 }
 
 TEST(Library, WrongEnvironmentIsRefusedAndNotPassedOver) {
@@ -117,7 +89,10 @@ TEST(Library, WrongEnvironmentIsRefusedAndNotPassedOver) {
 
 TEST(Library, ShapesAreHuggingFaceFilesThatRoundTripByPath) {
   for (const Model& model : library_models())
-    EXPECT_EQ(parse_huggingface_config(text_of(model.name), "config.json"), model) << model.name;
+    EXPECT_EQ(parse_huggingface_config(test::file_text(library_directory() + "/shapes/" + model.name + ".json"),
+                                       "config.json"),
+              model)
+        << model.name;
 }
 
 TEST(NearestName, IsByEditDistanceAndNotTooFar) {

@@ -3,31 +3,21 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <string>
 
 #include "core/base/errors.h"
 #include "sim/network/fluid_problem.h"
 #include "tests/network/fluid_cases.h"
+#include "tests/support/folder.h"
 
 namespace pgram::sim {
 namespace {
 
 class FluidReader : public testing::Test {
  protected:
-  FluidReader() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pgram-fluid-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~FluidReader() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return folder_ / name;
-  }
   FluidProblem read(const std::string& text) {
-    const std::string path = write("problem", text);
+    const std::string path = folder_.write("problem", text);
     return read_fluid_problem({&path, 1});
   }
   /// What it says about the text, behind the file's name.
@@ -36,13 +26,12 @@ class FluidReader : public testing::Test {
       read(text);
     } catch (const InputError& error) {
       const std::string what = error.what();
-      return what.substr((folder_ / "problem").string().size());
+      return what.substr((folder_ / "problem").size());
     }
     return "taken";
   }
 
- private:
-  std::filesystem::path folder_;
+  const test::Folder folder_;
 };
 
 const std::string kGood = "H 5\nH 4\nL 10 0.5\nR 0 1 0\n";
@@ -73,9 +62,9 @@ TEST_F(FluidReader, ReadsWhatIsWritten) {
 }
 
 TEST_F(FluidReader, OneProblemInTwoFiles) {
-  const std::string paths[] = {write("network", kGood), write("job", "M 0 0 1 30\n")};
+  const std::string paths[] = {folder_.write("network", kGood), folder_.write("job", "M 0 0 1 30\n")};
   EXPECT_EQ(read_fluid_problem(paths).tasks.size(), 1u);
-  const std::string wrong[] = {write("network", kGood), write("job", "M 0 0 1 30\nM 1 1 0 30\n")};
+  const std::string wrong[] = {folder_.write("network", kGood), folder_.write("job", "M 0 0 1 30\nM 1 1 0 30\n")};
   try {
     read_fluid_problem(wrong);
     FAIL();

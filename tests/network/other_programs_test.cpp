@@ -4,37 +4,29 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
 #include "sim/network/fluid_problem.h"
 #include "tests/network/fluid_cases.h"
+#include "tests/support/folder.h"
 
 namespace pgram::sim {
 namespace {
 
 class OtherPrograms : public testing::Test {
  protected:
-  OtherPrograms() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pgram-fluid-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~OtherPrograms() override { std::filesystem::remove_all(folder_); }
-
-  std::string file(const char* name) const { return (folder_ / name).string(); }
-  void write(const char* name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
-
   /// SimGrid's answer, task by task to 1e-6 of the time.
   void compare([[maybe_unused]] const FluidProblem& problem) const {
 #ifdef PGRAM_SIMGRID_REPLAY
-    write("problem", test::to_text(problem));
-    const std::string command = std::string(PGRAM_SIMGRID_REPLAY) + " --log=root.thresh:error --out=" + file("times") +
-                                " " + file("problem") + " >" + file("log");
+    folder_.write("problem", test::to_text(problem));
+    const std::string command = std::string(PGRAM_SIMGRID_REPLAY) +
+                                " --log=root.thresh:error --out=" + folder_ / "times" + " " + folder_ / "problem" +
+                                " >" + folder_ / "log";
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
     const FluidTimes times = replay(problem);
-    std::ifstream theirs(file("times"));
+    std::ifstream theirs(folder_ / "times");
     size_t id = 0, compared = 0;
     for (double start = 0, finish = 0; theirs >> id >> start >> finish; ++compared) {
       ASSERT_NEAR(times.start[id], start, 1e-6 * finish) << "task " << id;
@@ -44,8 +36,7 @@ class OtherPrograms : public testing::Test {
 #endif
   }
 
- private:
-  std::filesystem::path folder_;
+  const test::Folder folder_;
 };
 
 TEST_F(OtherPrograms, SimGridGivesTheSameTimes) {
@@ -79,13 +70,13 @@ TEST_F(OtherPrograms, TheCheckerFindsEveryTaskDone) {
   for (uint32_t seed = 1; seed <= 2; ++seed) {
     const FluidProblem problem = test::random_flows(6000, 64, seed);
     FluidTimes times = replay(problem);
-    write("problem", test::to_text(problem));
-    const std::string command =
-        std::string(PGRAM_VERIFY_TIMES) + " " + file("problem") + " " + file("times") + " >" + file("log") + " 2>&1";
-    write("times", to_text(times));
+    folder_.write("problem", test::to_text(problem));
+    const std::string command = std::string(PGRAM_VERIFY_TIMES) + " " + folder_ / "problem" + " " + folder_ / "times" +
+                                " >" + folder_ / "log" + " 2>&1";
+    folder_.write("times", to_text(times));
     EXPECT_EQ(std::system(command.c_str()), 0) << "seed " << seed;
     times.finish[problem.tasks.size() / 2] += 1e-6 * times.makespan;
-    write("times", to_text(times));
+    folder_.write("times", to_text(times));
     EXPECT_NE(std::system(command.c_str()), 0) << "seed " << seed;
   }
 #endif

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "tests/plan/edit.h"
+#include "tests/support/folder.h"
 
 namespace pgram {
 namespace {
@@ -104,7 +104,8 @@ TEST(PlanFile, BodiesAndCallsNotTasks) {
 }
 
 TEST(PlanFile, WrittenAndReadOnDisk) {
-  const std::string path = (std::filesystem::temp_directory_path() / "pgram_plan_file_test.json").string();
+  const test::Folder folder;
+  const std::string path = folder / "plan.json";
   const Plan plan = make_plan(llama(), layout("pp2"), work(4, 1));
   write_plan(plan, path);
   EXPECT_EQ(plan_to_json(read_plan(path)), plan_to_json(plan));

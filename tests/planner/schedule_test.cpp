@@ -4,11 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "core/base/errors.h"
 #include "tests/planner/small_models.h"
+#include "tests/support/folder.h"
 
 namespace pgram {
 namespace {
@@ -135,13 +134,12 @@ TEST(Schedule, RowsThatCannotFinishAreShownAsAGrid) {
 TEST(Schedule, FoundByNameOrFile) {
   EXPECT_EQ(find_schedule("gpipe", 2, 3), gpipe(2, 3));
   EXPECT_EQ(find_schedule("1f1b", 2, 3), one_f_one_b(2, 3));
-  const std::string path = (std::filesystem::temp_directory_path() / "pgram_schedule_test.csv").string();
-  std::ofstream(path) << "0F1,0F0,0B1,0B0\n1F1,1B1,1F0,1B0\n";
+  const test::Folder folder;
+  const std::string path = folder.write("rows.csv", "0F1,0F0,0B1,0B0\n1F1,1B1,1F0,1B0\n");
   const Schedule rows = find_schedule(path, 2, 2);
   EXPECT_EQ(to_text(rows), "0F1,0F0,0B1,0B0\n1F1,1B1,1F0,1B0\n");
   EXPECT_NE(refusal([&] { find_schedule(path, 2, 3); }).find(path + ":1: row 0: expected 3 forwards"),
             std::string::npos);
-  std::filesystem::remove(path);
   EXPECT_EQ(refusal([] { find_schedule("2f2b", 2, 2); }),
             "schedule: expected gpipe, 1f1b or a file of rows, got '2f2b' (no such file)");
 }

@@ -13,8 +13,8 @@
 
 namespace pgram::sweep::test {
 
+using pgram::test::file_text;
 using pgram::test::Folder;
-using pgram::test::read_all;
 
 /// 2 (micro-batches) x 13 (layouts of 8 devices, with and without sequence parallelism) x 2 cases and some unfit ones.
 inline const char* const kSmall =
@@ -51,7 +51,7 @@ inline Sweep sweep_of(const Folder& folder, const std::string& text, const std::
 inline std::string csv(const Folder& folder, const std::string& database) {
   const std::string path = folder / "rows.csv";
   write_csv(Results::open(database), {}, path);
-  return read_all(path);
+  return file_text(path);
 }
 
 inline size_t lines(const std::string& text) {

@@ -285,6 +285,8 @@ TEST(Grid, FiltersKeepWhatTheyWouldKeepByHand) {
       {{"network = 'flow' or disturbance = 'none'", "dp % 2 = 0", "devices_per_node > 7"},
        [](const Case& c) { return (c.network == "flow" || c.disturbance.name == "none") && c.layout.dp % 2 == 0; },
        false},
+      {{"layout like 'tp2.%'"}, [](const Case& c) { return c.layout.tp == 2; }, true},
+      {{"slow = '0:2' and jitter = links"}, [](const Case& c) { return c.disturbance.name == "a"; }, false},
       {{"tp <= '2'"}, [](const Case& c) { return c.layout.tp <= 2; }, true},              // as a number
       {{"0.5", "tp / 2.0 - 0.5"}, [](const Case& c) { return c.layout.tp != 1; }, true},  // what is not 0 is true
       {{"nullif(tp, 1)"}, [](const Case& c) { return c.layout.tp != 1; }, true},          // nothing is false
@@ -384,7 +386,7 @@ TEST(Grid, NamesWhatDoesNotExist) {
   sweep = small();
   sweep.clusters = {"this:7"};
   sweep.all_layouts = true;
-  sweep.lines.layouts = 6;
+  sweep.lines.lists["layouts"] = 6;
   EXPECT_TRUE(refusal(sweep).starts_with("s.yaml:6: layouts: no layout is legal for any")) << refusal(sweep);
   // On 8 devices there are some, but not for micro-batches that do not divide the batch.
   sweep.clusters = {"this:8"};
@@ -411,14 +413,25 @@ TEST(Grid, RefusesTooManyCases) {
   sweep.networks = {"analytic", "flow"};
   for (uint32_t sequence = 1; sequence <= 100; ++sequence) sweep.sequences.push_back(sequence + 64);
   EXPECT_EQ(Grid(sweep, 202).cases(), 202u);  // 101 sequences x 2 networks
-  EXPECT_EQ(refusal(sweep, 201), "s.yaml: 202 cases; at most 201 without --yes");
+  EXPECT_EQ(refusal(sweep, 201), "s.yaml: sequence: 202 cases (sequence 101 x network 2); at most 201 without --yes");
   // Counting stops where it is too many: after 51 of 101 blocks of 2 there are 102.
-  EXPECT_EQ(refusal(sweep, 100), "s.yaml: about 202 cases; at most 100 without --yes");
+  EXPECT_EQ(refusal(sweep, 100),
+            "s.yaml: sequence: about 202 cases (sequence 101 x network 2); at most 100 without --yes");
   // 10^5 x 10^5 x 2 cases are refused before they are counted.
   sweep.sequences.resize(0);
   for (uint32_t i = 1; i <= 100'000; ++i) sweep.sequences.push_back(i);
   sweep.global_batches = sweep.sequences;
-  EXPECT_EQ(refusal(sweep, 1000), "s.yaml: about 20,000,000,000 cases; at most 1,000 without --yes");
+  sweep.lines.lists["global_batch"] = 8;
+  EXPECT_EQ(refusal(sweep, 1000),
+            "s.yaml:8: global_batch: about 20,000,000,000 cases (global_batch 100,000 x sequence 100,000 x network 2); "
+            "at most 1,000 without --yes");
+
+  Sweep all = small();
+  all.all_layouts = true;
+  all.sequences = {64, 128};
+  all.lines.lists["layouts"] = 5;
+  EXPECT_EQ(Grid(all).cases(), 26u);  // 13 layouts of 8 devices
+  EXPECT_EQ(refusal(all, 12), "s.yaml:5: layouts: about 26 cases (all layouts x sequence 2); at most 12 without --yes");
 }
 
 TEST(Grid, AnyOrderAndAnyThreadSeeTheSameGroups) {

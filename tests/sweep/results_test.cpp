@@ -193,7 +193,7 @@ TEST(Results, WhatIsNoResultsFileIsRefused) {
   expect_refused(open(folder / "other.db"), {"not of pgram sweep"});
   expect_refused(make(folder / "other.db"), {"not of pgram sweep", "--out"});
   expect_refused(make(folder.write("file", "x") + "/r.db"), {"folder"});
-  EXPECT_EQ(read_all(text).substr(0, 7), "this is");
+  EXPECT_EQ(file_text(text).substr(0, 7), "this is");
 }
 
 TEST(Results, AnotherVersionSaysWhoCanReadIt) {
@@ -272,7 +272,7 @@ TEST(Results, BrokenFilesAreReadOrRefused) {
     for (uint64_t n = 0; n < 40; ++n) rows.push_back(row_of(n));
     results.add("s", rows);
   }
-  const std::string good = read_all(folder / "good.db");
+  const std::string good = file_text(folder / "good.db");
   std::mt19937 random(1);
   int refused = 0;
   for (int i = 0; i < 300; ++i) {

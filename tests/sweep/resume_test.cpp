@@ -93,7 +93,7 @@ TEST(Resume, TwoProcessesShareOneFile) {
   const pid_t b = start(command(folder / "two.db"), folder / "b.json");
   EXPECT_EQ(code_of(a), 0);
   EXPECT_EQ(code_of(b), 0);
-  const json by_a = json::parse(read_all(folder / "a.json")), by_b = json::parse(read_all(folder / "b.json"));
+  const json by_a = json::parse(file_text(folder / "a.json")), by_b = json::parse(file_text(folder / "b.json"));
   const uint64_t cases = Grid(read_sweep(file)).cases();
   EXPECT_EQ(by_a["simulated"].get<uint64_t>() + by_b["simulated"].get<uint64_t>(), cases);
   EXPECT_EQ(by_a["rows"], cases);
@@ -123,7 +123,7 @@ TEST(Resume, CtrlCKeepsWhatIsThere) {
   EXPECT_GT(kept, 0u);
   EXPECT_EQ(code, kept < cases ? 1 : 0);
   ASSERT_EQ(code_of(start(command, folder / "out.json")), 0);
-  EXPECT_EQ(json::parse(read_all(folder / "out.json"))["simulated"], cases - kept);
+  EXPECT_EQ(json::parse(file_text(folder / "out.json"))["simulated"], cases - kept);
 }
 
 TEST(Resume, AFileThatMayNotGrowIsOneLine) {
@@ -133,8 +133,8 @@ TEST(Resume, AFileThatMayNotGrowIsOneLine) {
   const std::string command = "sh -c 'trap \"\" XFSZ; ulimit -f 64; exec " + std::string(PGRAM_PROGRAM) + " sweep " +
                               file + " --out " + folder / "r.db" + "' 2>" + folder / "err.txt" + " >/dev/null";
   const int status = std::system(command.c_str());
-  EXPECT_EQ(WEXITSTATUS(status), 2) << read_all(folder / "err.txt");
-  const std::string err = read_all(folder / "err.txt");
+  EXPECT_EQ(WEXITSTATUS(status), 2) << file_text(folder / "err.txt");
+  const std::string err = file_text(folder / "err.txt");
   EXPECT_EQ(lines(err), 1u) << err;
   EXPECT_NE(err.find(folder / "r.db"), std::string::npos) << err;
   EXPECT_LT(Results::open(folder / "r.db").count("", ""), 52u);
@@ -178,7 +178,7 @@ TEST(SweepCommand, TableCsvAndDryRun) {
   ASSERT_EQ(o.code, 0) << o.err;
   EXPECT_NE(o.out.find("52 of 52 cases"), std::string::npos) << o.out;
   EXPECT_NE(o.out.find("step_time"), std::string::npos) << o.out;
-  EXPECT_EQ(lines(read_all(folder / "r.csv")), 53u);
+  EXPECT_EQ(lines(file_text(folder / "r.csv")), 53u);
   // What is there is only shown. The tensor-parallel ones need the least memory with tp8; the table has three rows.
   o = pgram::test::run(folder, with + "--top 3 --by memory --where 'disturbance = '\\''none'\\''' --json");
   ASSERT_EQ(o.code, 0) << o.err;

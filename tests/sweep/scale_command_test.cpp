@@ -39,7 +39,7 @@ TEST(ScaleCommand, JsonCsvPageAndTextSayTheSame) {
   EXPECT_EQ(out["memory"][0]["bytes"].size(), 7u);
 
   // A line for each promise and number of GPUs; as many fields as columns.
-  std::istringstream lines(read_all(csv));
+  std::istringstream lines(file_text(csv));
   std::string line;
   int rows = 0;
   while (std::getline(lines, line)) {
@@ -47,7 +47,7 @@ TEST(ScaleCommand, JsonCsvPageAndTextSayTheSame) {
     ++rows;
   }
   EXPECT_EQ(rows, 1 + 3 * 3);
-  EXPECT_NE(read_all(page).find("pgram scale tiny-llama --cluster dgx-h100 --gpus 4:16 --seq 64 --global-batch 64"),
+  EXPECT_NE(file_text(page).find("pgram scale tiny-llama --cluster dgx-h100 --gpus 4:16 --seq 64 --global-batch 64"),
             std::string::npos);
 
   const Outcome text = run(folder, kSmallScale);

@@ -145,12 +145,15 @@ TEST(SweepFile, RefusesInOneLine) {
        "s.yaml:6: global_batch.to: a range from 64 never ends at 8; expected at least 64"},
       {"clusters: {name: dgx-h100, nodes: {from: 8, to: 4, step: 1}}",
        "s.yaml:4: clusters.nodes.to: a range from 8 never ends at 4; expected at least 8"},
-      {"global_batch: {from: 8, to: 64}",
-       "s.yaml:6: global_batch: expected a value or a range {from: 8, to: 128, times: 2} or {from: 8, to: 64, step: "
-       "8}"},
+      // Ranges that miss a key.
+      {"global_batch: {from: 1024}",
+       "s.yaml:6: global_batch.to: missing; a range is {from: 8, to: 128, times: 2} or {from: 8, to: 64, step: 8}"},
+      {"global_batch: [4, {to: 64, step: 8}]", "s.yaml:6: global_batch.from: missing; a range is {from: 8, "},
+      {"global_batch: {}", "s.yaml:6: global_batch.from: missing; a range is {from: 8, "},
+      {"global_batch: {from: 8, to: 64}", "s.yaml:6: global_batch.times: missing, and no step either; a range is {"},
       {"global_batch: {from: 8, to: 64, step: 8, times: 2}",
-       "s.yaml:6: global_batch: expected a value or a range {from: 8, to: 128, times: 2} or {from: 8, to: 64, step: "
-       "8}"},
+       "s.yaml:6: global_batch.step: expected times or step, got both; a range is {"},
+      {"clusters: {name: dgx-h100, nodes: {from: 8, step: 1}}", "s.yaml:4: clusters.nodes.to: missing; a range is {"},
       {"global_batch: {from: 8, to: 64, tims: 2}",
        "s.yaml:6: global_batch: unknown key \"tims\"; did you mean \"times\"?"},
       {"global_batch: {from: 1, to: 100001, step: 1}", "s.yaml:6: global_batch: more than 100000 values"},

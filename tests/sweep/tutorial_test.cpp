@@ -49,7 +49,7 @@ void expect_in_order(const std::string& text, const std::vector<std::string>& wo
 
 TEST(BatchTutorial, EveryCommandRunsAndSaysWhatThePageConcludes) {
   const Folder folder;
-  const std::vector<std::string> commands = commands_of(read_all(PGRAM_SOURCE_DIR "/docs/batch.md"));
+  const std::vector<std::string> commands = commands_of(file_text(PGRAM_SOURCE_DIR "/docs/batch.md"));
   std::map<std::string, std::string> said;  // by the command as it is on the page
   for (const std::string& command : commands) {
     const Outcome o = run(folder, in_small(command, folder));
@@ -72,11 +72,11 @@ TEST(BatchTutorial, EveryCommandRunsAndSaysWhatThePageConcludes) {
   expect_in_order(answer_to("goodput"), {"llama-3.1-70b on dgx-h100:128", "best", "for a million tokens"});
   expect_in_order(answer_to("scale"),
                   {"twice the model?", "tp8.pp8.sp", "twice as fast?", "100.0 %", "(weak scaling)"});
-  EXPECT_NE(read_all(folder / "70b.html").find("dgx-h100-4nic"), std::string::npos);
-  EXPECT_NE(read_all(folder / "70b.sh").find("#SBATCH --array="), std::string::npos);
-  EXPECT_NE(read_all(folder / "70b.yaml").find("completionMode: Indexed"), std::string::npos);
-  EXPECT_NE(read_all(folder / "70b.py").find("import ray"), std::string::npos);
-  EXPECT_NE(read_all(folder / "scale.html").find("what more GPUs buy"), std::string::npos);
+  EXPECT_NE(file_text(folder / "70b.html").find("dgx-h100-4nic"), std::string::npos);
+  EXPECT_NE(file_text(folder / "70b.sh").find("#SBATCH --array="), std::string::npos);
+  EXPECT_NE(file_text(folder / "70b.yaml").find("completionMode: Indexed"), std::string::npos);
+  EXPECT_NE(file_text(folder / "70b.py").find("import ray"), std::string::npos);
+  EXPECT_NE(file_text(folder / "scale.html").find("what more GPUs buy"), std::string::npos);
 }
 
 }  // namespace

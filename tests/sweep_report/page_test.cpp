@@ -2,18 +2,19 @@
 // pages for sweeps with little or very much in them.
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <pugixml.hpp>
 
 #include "cli/sweep_report/pictures.h"
 #include "cli/sweep_report/sweep_page.h"
 #include "core/base/errors.h"
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
 #include "tests/sweep_report/made_rows.h"
 
 namespace pgram::sweep_report {
 namespace {
 
+using pgram::test::contains;
 using test::made_rows;
 
 PageInputs inputs_of(const std::vector<Row>& rows) {
@@ -24,10 +25,6 @@ PageInputs inputs_of(const std::vector<Row>& rows) {
   for (const Row& row : rows) maker.add(row);
   in.study = maker.finish();
   return in;
-}
-
-bool holds(const std::string& page, const std::string& text) {
-  return page.find(text) != std::string::npos;
 }
 
 /// Every picture parses as XML; how many there are.
@@ -60,9 +57,9 @@ TEST(SweepPage, HasEveryPartAndTheSameBytesEachTime) {
         "Pareto", "What networks and disturbances do", "Under slow-gpu the step is longer by",
         "pgram simulate --model llama-3.1-70b", "pgram_sweep: 1\nname: made\n", "pgram report out/made.db --sweep",
         "prefers-color-scheme: dark", "@media print"})
-    EXPECT_TRUE(holds(page, text)) << text;
+    EXPECT_TRUE(contains(page, text)) << text;
   for (const char* outside : {"http:", "https:", "src=", "@import", "<link", "url(http"})
-    EXPECT_FALSE(holds(page, outside));
+    EXPECT_FALSE(contains(page, outside));
   EXPECT_EQ(page, sweep_page(inputs_of(rows)));
 }
 
@@ -80,8 +77,8 @@ TEST(SweepPage, EscapesNamesThatComeFromFiles) {
   EXPECT_EQ(check_pictures(page), 4u);
   for (const char* raw : {"<script>alert", "<img", "<c>", "<i>slow", "<b>why", "<u>name", "]]><p>", "</pre><script>",
                           "<v>", "<w>", "<f>", "\x01"})
-    EXPECT_FALSE(holds(page, raw)) << raw;
-  EXPECT_TRUE(holds(page, "&lt;/svg&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
+    EXPECT_FALSE(contains(page, raw)) << raw;
+  EXPECT_TRUE(contains(page, "&lt;/svg&gt;&lt;script&gt;alert(1)&lt;/script&gt;"));
   // The only script is the page's own.
   EXPECT_EQ(page.find("<script"), page.rfind("<script"));
 }
@@ -89,20 +86,20 @@ TEST(SweepPage, EscapesNamesThatComeFromFiles) {
 TEST(SweepPage, WithoutCasesWithoutFitsWithOneCase) {
   const std::string empty = sweep_page(inputs_of({}));
   EXPECT_EQ(check_pictures(empty), 0u);
-  EXPECT_TRUE(holds(empty, "There are no cases to show."));
+  EXPECT_TRUE(contains(empty, "There are no cases to show."));
   const std::string unfit = sweep_page(inputs_of({test::made_unfit(0, "needs 3 devices")}));
-  EXPECT_TRUE(holds(unfit, "No case fits; the reasons are above."));
-  EXPECT_TRUE(holds(unfit, "needs … devices"));
+  EXPECT_TRUE(contains(unfit, "No case fits; the reasons are above."));
+  EXPECT_TRUE(contains(unfit, "needs … devices"));
   const std::string one = sweep_page(inputs_of(made_rows(4, 1)));
   EXPECT_EQ(check_pictures(one), 3u);
-  EXPECT_TRUE(holds(one, "1 case: 1 fit, 0 cannot be used, 0 failed."));
+  EXPECT_TRUE(contains(one, "1 case: 1 fit, 0 cannot be used, 0 failed."));
 }
 
 TEST(SweepPage, SaysThatASweepIsNotFinished) {
   PageInputs in = inputs_of(made_rows(4, 10));
-  EXPECT_FALSE(holds(sweep_page(in), "not finished"));
+  EXPECT_FALSE(contains(sweep_page(in), "not finished"));
   in.sweep.cases = 5000;
-  EXPECT_TRUE(holds(sweep_page(in), "10 of 5,000 cases have a result so far"));
+  EXPECT_TRUE(contains(sweep_page(in), "10 of 5,000 cases have a result so far"));
 }
 
 TEST(SweepPage, SaysWhatIsUnknown) {
@@ -113,10 +110,10 @@ TEST(SweepPage, SaysWhatIsUnknown) {
   }
   const std::string page = sweep_page(inputs_of(rows));
   EXPECT_EQ(check_pictures(page), 3u);
-  EXPECT_TRUE(holds(page, "Cheapest: </strong>unknown"));
-  EXPECT_TRUE(holds(page, "Step time against devices"));
-  EXPECT_TRUE(holds(page, ">unknown</td>"));
-  EXPECT_FALSE(holds(page, "$0"));
+  EXPECT_TRUE(contains(page, "Cheapest: </strong>unknown"));
+  EXPECT_TRUE(contains(page, "Step time against devices"));
+  EXPECT_TRUE(contains(page, ">unknown</td>"));
+  EXPECT_FALSE(contains(page, "$0"));
 }
 
 TEST(SweepPage, SaysWhosePriceIsUnknown) {
@@ -127,8 +124,8 @@ TEST(SweepPage, SaysWhosePriceIsUnknown) {
   }
   const std::string page = sweep_page(inputs_of(rows));
   const bool mine_first = page.find("mine") < page.find("ours");
-  EXPECT_TRUE(holds(page, mine_first ? "No price is known for mine, ours." : "No price is known for ours, mine."));
-  EXPECT_TRUE(holds(page, "Step time and cost against GPUs"));
+  EXPECT_TRUE(contains(page, mine_first ? "No price is known for mine, ours." : "No price is known for ours, mine."));
+  EXPECT_TRUE(contains(page, "Step time and cost against GPUs"));
 }
 
 TEST(SweepPage, ManyQuestionsKindsAndCountsStaySmall) {
@@ -138,14 +135,14 @@ TEST(SweepPage, ManyQuestionsKindsAndCountsStaySmall) {
   const std::string page = sweep_page(inputs_of(made_rows(4, 30000, models, kinds)));
   EXPECT_EQ(check_pictures(page), 8u * 3);
   EXPECT_LT(page.size(), 5'000'000u);
-  EXPECT_TRUE(holds(page, "Pictures are of the first 8 of 30 questions"));
-  EXPECT_TRUE(holds(page, "23 more kinds of cluster are in the table only."));
+  EXPECT_TRUE(contains(page, "Pictures are of the first 8 of 30 questions"));
+  EXPECT_TRUE(contains(page, "23 more kinds of cluster are in the table only."));
 }
 
 TEST(SweepPage, OfAHundredThousandCases) {
   const std::string page = sweep_page(inputs_of(made_rows(4, 100000, {"m"}, {"dgx-h100", "dgx-b200"})));
   EXPECT_LT(page.size(), 1'000'000u);
-  EXPECT_TRUE(holds(page, ", thinned to "));
+  EXPECT_TRUE(contains(page, ", thinned to "));
 }
 
 TEST(Pictures, SharesOfABarAddUpToOne) {
@@ -213,27 +210,23 @@ TEST(Pictures, LinesGoThroughTheBestPoints) {
 }
 
 TEST(Report, OfAResultsFile) {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / ("pgram-report-" + std::to_string(getpid()) + ".db")).string();
-  std::filesystem::remove(path);
+  const pgram::test::Folder folder;
+  const std::string path = folder / "results.db";
   const std::vector<Row> rows = made_rows(4, 100);
-  {
-    sweep::Sweep sweep;
-    sweep.name = "first", sweep.text = "text of first\n";
-    sweep::Results::open_or_make(path, sweep, rows.size()).add("first", rows);
-    const sweep::Results results = sweep::Results::open(path);
-    const std::string page = report_of(results, path, "", "devices = 64");
-    EXPECT_TRUE(holds(page, "Of the cases where devices = 64: "));
-    EXPECT_TRUE(holds(page, "text of first\n"));
-    EXPECT_FALSE(holds(page, "not finished"));
-    EXPECT_FALSE(holds(page, "dgx-h100:128,"));
-    EXPECT_THROW(report_of(results, path, "other", ""), InputError);
-    sweep.name = "second", sweep.text = "text of second\n";
-    sweep::Results::open_or_make(path, sweep, 7);
-    EXPECT_THROW(report_of(results, path, "", ""), InputError);
-    EXPECT_TRUE(holds(report_of(results, path, "second", ""), "There are no cases to show."));
-  }
-  std::filesystem::remove(path);
+  sweep::Sweep sweep;
+  sweep.name = "first", sweep.text = "text of first\n";
+  sweep::Results::open_or_make(path, sweep, rows.size()).add("first", rows);
+  const sweep::Results results = sweep::Results::open(path);
+  const std::string page = report_of(results, path, "", "devices = 64");
+  EXPECT_TRUE(contains(page, "Of the cases where devices = 64: "));
+  EXPECT_TRUE(contains(page, "text of first\n"));
+  EXPECT_FALSE(contains(page, "not finished"));
+  EXPECT_FALSE(contains(page, "dgx-h100:128,"));
+  EXPECT_THROW(report_of(results, path, "other", ""), InputError);
+  sweep.name = "second", sweep.text = "text of second\n";
+  sweep::Results::open_or_make(path, sweep, 7);
+  EXPECT_THROW(report_of(results, path, "", ""), InputError);
+  EXPECT_TRUE(contains(report_of(results, path, "second", ""), "There are no cases to show."));
 }
 
 }  // namespace

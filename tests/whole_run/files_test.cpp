@@ -1,45 +1,33 @@
 // Power, price and failures in device, node and cluster files.
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "core/base/errors.h"
 #include "core/cluster/cluster.h"
 #include "core/cluster/library_files.h"
+#include "tests/support/folder.h"
 
 namespace pgram {
 namespace {
 
 class Files : public testing::Test {
  protected:
-  Files() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "pgram-whole-run-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~Files() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name) << text;
-    return (folder_ / name).string();
-  }
   /// A cluster of two nodes of two H100 with more keys.
   std::string cluster(const std::string& keys) const {
-    return write("cluster.yaml",
-                 "pgram_cluster: 1\nname: pair\ndevice: h100-sxm\ndevices_per_node: 2\nnodes: 2\n"
-                 "inside: {kind: nvlink, bandwidth_gb_per_s: 400, latency_us: 1}\n"
-                 "between: {kind: infiniband, bandwidth_gb_per_s: 50, latency_us: 1}\n" +
-                     keys + "\n");
+    return folder_.write("cluster.yaml",
+                         "pgram_cluster: 1\nname: pair\ndevice: h100-sxm\ndevices_per_node: 2\nnodes: 2\n"
+                         "inside: {kind: nvlink, bandwidth_gb_per_s: 400, latency_us: 1}\n"
+                         "between: {kind: infiniband, bandwidth_gb_per_s: 50, latency_us: 1}\n" +
+                             keys + "\n");
   }
   std::string device(const std::string& watts) const {
-    return write("device.yaml",
-                 "pgram_device: 1\nname: d\nsource: s\nmemory_gib: 1\nmemory_bandwidth_gb_per_s: 1\nfp32_tflops: 1\n"
-                 "bf16_tflops: 1\nmatmul_efficiency: 1\nattention_efficiency: 1\nmemory_efficiency: 1\nlaunch_us: 1\n" +
-                     watts + "\n");
+    return folder_.write(
+        "device.yaml",
+        "pgram_device: 1\nname: d\nsource: s\nmemory_gib: 1\nmemory_bandwidth_gb_per_s: 1\nfp32_tflops: 1\n"
+        "bf16_tflops: 1\nmatmul_efficiency: 1\nattention_efficiency: 1\nmemory_efficiency: 1\nlaunch_us: 1\n" +
+            watts + "\n");
   }
 
-  std::filesystem::path folder_;
+  const test::Folder folder_;
 };
 
 /// The error is one line that names file, line and field.
@@ -77,10 +65,10 @@ TEST_F(Files, ClustersSayPowerPriceAndFailures) {
 
 TEST_F(Files, ADirectTopologySaysTheSame) {
   const std::string ring =
-      write("ring.yaml",
-            "pgram_cluster: 1\nname: ring\ndevice: h100-sxm\ndevices_per_node: 4\nnode_watts: 700\n"
-            "dollars_per_gpu_hour: 1\ntopology: {kind: ring, devices: 8, link: {kind: nvlink, "
-            "bandwidth_gb_per_s: 50, latency_us: 1}}\n");
+      folder_.write("ring.yaml",
+                    "pgram_cluster: 1\nname: ring\ndevice: h100-sxm\ndevices_per_node: 4\nnode_watts: 700\n"
+                    "dollars_per_gpu_hour: 1\ntopology: {kind: ring, devices: 8, link: {kind: nvlink, "
+                    "bandwidth_gb_per_s: 50, latency_us: 1}}\n");
   EXPECT_EQ(find_cluster(ring).operation.node_watts, 700);
   EXPECT_EQ(find_cluster(ring).operation.dollars_per_gpu_hour, 1);
 }
@@ -116,7 +104,7 @@ TEST_F(Files, DevicesSayWattsByState) {
   EXPECT_EQ(read.watts.compute, 612.345678901234);
   EXPECT_EQ(read.watts.communication, 300.1);
   EXPECT_TRUE(read.watts.known());
-  const std::string copy = (folder_ / "copy.yaml").string();
+  const std::string copy = folder_ / "copy.yaml";
   write_device(read, copy);
   const Device again = read_device(copy);
   EXPECT_EQ(again.watts.idle, read.watts.idle);

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "cli/doctor/mpi.h"
+#include "tests/support/folder.h"
 
 namespace pgram {
 namespace {
@@ -221,15 +221,12 @@ TEST(Mpi, VersionsOfTheUsualOnes) {
 }
 
 TEST(Mpi, IsTheFirstOnThePathThatCanBeExecuted) {
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "doctor_path";
-  std::filesystem::create_directories(folder / "a");
-  std::filesystem::create_directories(folder / "b");
-  for (const char* name : {"a/mpirun", "b/mpirun"}) std::ofstream(folder / name) << "#!/bin/sh\n";
+  const test::Folder folder;
+  for (const char* name : {"a/mpirun", "b/mpirun"}) folder.write(name, "#!/bin/sh\n");
   std::filesystem::permissions(folder / "b/mpirun", std::filesystem::perms::owner_all);
-  const std::string path = (folder / "a").string() + ":" + (folder / "b").string();
-  EXPECT_EQ(find_program("mpirun", path), (folder / "b/mpirun").string());
-  EXPECT_EQ(find_program("mpirun", (folder / "a").string()), "");
-  std::filesystem::remove_all(folder);
+  const std::string path = folder / "a" + ":" + folder / "b";
+  EXPECT_EQ(find_program("mpirun", path), folder / "b/mpirun");
+  EXPECT_EQ(find_program("mpirun", folder / "a"), "");
 }
 
 }  // namespace

@@ -14,10 +14,6 @@
 namespace pgram::engines {
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 class MpiSweep : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -11,7 +11,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -49,11 +48,6 @@ bool within(double seconds, const std::function<bool()>& done) {
   return true;
 }
 
-std::string file_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 bool is_installed(const std::string& program) {
   if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0;
   const char* path = std::getenv("PATH");
@@ -63,25 +57,9 @@ bool is_installed(const std::string& program) {
   return false;
 }
 
-Folder::Folder() {
-  std::string pattern = (fs::temp_directory_path() / "pgram-engine-XXXXXX").string();
-  path_ = ::mkdtemp(pattern.data());
-}
-
-Folder::~Folder() {
-  kill_all();
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-std::string Folder::write(const std::string& name, const std::string& text) const {
-  std::ofstream(*this / name, std::ios::binary) << text;
-  return *this / name;
-}
-
 void Folder::kill_all(const std::function<bool(const std::string& command)>& wanted) const {
   within(10, [&] {
-    const std::vector<int> left = marked(kMark + path_, wanted);
+    const std::vector<int> left = marked(kMark + path(), wanted);
     for (const int pid : left) ::kill(pid, SIGKILL);
     // Of this process's own children those that have ended stay in /proc, without an environment, until they are
     // waited for.

@@ -4,29 +4,23 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/folder.h"
+#include "tests/support/text.h"
+
 namespace pgram::engines {
 
 bool within(double seconds, const std::function<bool()>& done);
-std::string file_text(const std::string& path);
+using test::contains;
+using test::file_text;
 /// Whether a program is on the path, or is a file that may be run.
 bool is_installed(const std::string& program);
 
-/// A folder of its own that goes away with the test. Every process that has its name in its environment, where
-/// Process puts it, is ended first.
-class Folder {
+/// Every process that has its name in its environment, where Process puts it, is ended before the folder goes.
+class Folder : public test::Folder {
  public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-  std::string write(const std::string& name, const std::string& text) const;
+  ~Folder() { kill_all(); }
   /// SIGKILL to all of them but those that the filter (over the command line) leaves out, until none is left.
   void kill_all(const std::function<bool(const std::string& command)>& wanted = {}) const;
-
- private:
-  std::string path_;
 };
 
 /// A program that runs, its outputs in files of the folder. It ends with the test, whatever becomes of the test.

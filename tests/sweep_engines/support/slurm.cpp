@@ -1,8 +1,6 @@
 #include "tests/sweep_engines/support/slurm.h"
 
-#include <netinet/in.h>
 #include <pwd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,6 +8,8 @@
 #include <filesystem>
 #include <random>
 #include <set>
+
+#include "tests/support/free_port.h"
 
 namespace pgram::engines {
 namespace {
@@ -19,24 +19,6 @@ std::string daemon_of(const std::string& name) {
   for (const char* folder : {"/usr/sbin/", "/usr/local/sbin/", "/usr/bin/", "/usr/local/bin/"})
     if (is_installed(folder + name)) return folder + name;
   return "";
-}
-
-/// Two that are free, and not the same.
-std::array<int, 2> free_ports() {
-  std::array<int, 2> ports{};
-  std::array<int, 2> sockets{};
-  for (size_t i = 0; i < ports.size(); ++i) {
-    sockets[i] = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ::bind(sockets[i], reinterpret_cast<sockaddr*>(&address), sizeof address);
-    socklen_t size = sizeof address;
-    ::getsockname(sockets[i], reinterpret_cast<sockaddr*>(&address), &size);
-    ports[i] = ntohs(address.sin_port);
-  }
-  for (const int socket : sockets) ::close(socket);
-  return ports;
 }
 
 std::string host_name() {
@@ -112,7 +94,7 @@ Slurm::~Slurm() {
 }
 
 std::string Slurm::configuration() const {
-  const auto [controller_port, node_port] = free_ports();
+  const auto [controller_port, node_port] = test::free_ports<2>();
   const passwd* user = ::getpwuid(::geteuid());
   const std::string name = user ? user->pw_name : "root", host = host_name();
   const long cores = ::sysconf(_SC_NPROCESSORS_ONLN);
