@@ -1,5 +1,6 @@
-// When the tasks of a Call run, counted from its beginning: what is known of it once it has run undisturbed.
+// When the tasks of a Call run, counted from its first compute task: what is known of it once it has run undisturbed.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <tuple>
@@ -11,8 +12,12 @@
 
 namespace pgram::sim {
 
-/// A Call is closed if its tasks wait for nobody outside of the rank and share no links, all that it waits for has
-/// ended when it begins, and its streams are free. Then its times depend only on the costs of its tasks and on the
+/// The tasks of a Call from its first compute task on, and those of the next Call before its first compute task: in a
+/// layer of a backward pass that gathers its input while the layer before still computes, these come in between. What
+/// was gathered for the Call itself is there when it begins.
+///
+/// It is closed if its tasks wait for nobody outside of the rank and are alone on their links, all that it waits for
+/// has ended when it begins, and its streams are free. Then its times depend only on the costs of its tasks and on the
 /// share of the device that others take.
 struct CallTimes {
   struct Op {
@@ -24,37 +29,75 @@ struct CallTimes {
     Picoseconds at = 0;
     double left = 0;
   };
-  std::vector<Op> ops;
+  /// A task of the next Call waits for one of this Call.
+  struct Wait {
+    uint16_t op = 0, stream = 0;
+    uint32_t ticket = 0;  ///< from the Call's first
+    bool operator==(const Wait&) const = default;
+  };
+  std::vector<Op> ops;         ///< the Call's, then the next Call's
   std::vector<Slowed> slowed;  ///< by time
-  Picoseconds end = 0;         ///< of the last task
-  uint32_t late = 0;           ///< the rank's streams that are busy until then, as bits
-
-  /// When a stream of the call is past all its tasks up to `op`, which may itself be on another stream.
-  Picoseconds passed(const BodyStreams& body, uint8_t stream, uint32_t op) const {
-    Picoseconds time = 0;
-    for (uint32_t i = body.first[stream]; i < body.first[stream + 1] && body.ops[i] <= op; ++i)
-      time = ops[body.ops[i]].end;
-    return time;
-  }
+  std::vector<Wait> waits;
+  Picoseconds end = 0;  ///< of the last task
+  uint32_t late = 0;    ///< the rank's streams that are busy until then, as bits
 };
 
 /// A Call of fewer tasks costs more to replay than to simulate.
 constexpr uint32_t kFewestReplayed = 3;
 
-/// By costs, Body and share.
-using CallMemory = std::map<std::tuple<const OpCost*, uint16_t, double>, CallTimes>;
+/// By costs, Body, the next Call's Body (kNoBody: none of its tasks) and share.
+using CallMemory = std::map<std::tuple<const OpCost*, uint16_t, uint16_t, double>, CallTimes>;
+constexpr uint16_t kNoBody = 0xffff;
+
+/// What is known of a rank's calls of a Body.
+struct ClosedBody {
+  bool known = false, closed = false;
+  uint32_t streams = 0, streams_before = 0;   ///< the rank's, as bits; before: those of ops before the first compute op
+  std::array<uint16_t, kStreams> ops_from{};  ///< from that one on, by stream of the rank
+  std::vector<uint32_t> links;                ///< that its transfers use
+};
+
+/// A class of links that may be full.
+struct CallLink {
+  uint32_t flows = 0;         ///< that run one by one
+  uint32_t of_calls = kNone;  ///< the rank that may use it in calls that run as one
+};
+
+/// The tasks that run as one, or would if they were known.
+struct CallPart {
+  uint32_t call = kNone, next = kNone;  ///< kNone: none of the next call's tasks
+  uint16_t body = 0, next_body = kNoBody;
+  uint16_t first = 0, count = 0;  ///< ops of the call: those before `first` have ended
+  uint16_t next_count = 0;        ///< ops of the next call that belong to it
+  uint32_t first_ticket = 0, next_ticket = 0;
+  uint32_t streams = 0;  ///< the rank's, as bits
+  std::vector<CallTimes::Wait> waits;
+
+  /// Place of a task in CallTimes::ops; kNone if it is none of them.
+  uint32_t place(uint32_t of_call, uint16_t op) const {
+    if (of_call == call && op >= first) return op;
+    if (of_call == next && op < next_count) return uint32_t{count} + op;
+    return kNone;
+  }
+  /// The same by ticket.
+  uint32_t place(uint32_t ticket) const {
+    if (ticket - first_ticket < count) return ticket - first_ticket;
+    if (ticket - next_ticket < next_count) return count + (ticket - next_ticket);
+    return kNone;
+  }
+  uint32_t last_ticket() const { return next_count ? next_ticket + next_count - 1 : first_ticket + count - 1; }
+};
 
 /// What a rank does as one.
 struct RankCalls {
-  std::vector<int8_t> closed;  ///< per body: 1 yes, 0 no, -1 not looked at
+  std::vector<ClosedBody> bodies;
 
+  CallPart part;                      ///< that is replayed or written down
   const CallTimes* replay = nullptr;  ///< null: none
   Picoseconds since = 0;
-  uint32_t call = kNone, first_ticket = 0, streams = 0;  ///< those of its streams, as bits
-  uint16_t body = 0;
   uint32_t disturbed = kNone;  ///< a call that goes on task by task
 
-  bool records = false;  ///< `since`, `call` ... are of a call whose times are written down
+  bool records = false;
   CallTimes times;
   double share = 0;
   uint32_t left = 0;  ///< tasks that have not ended

@@ -37,15 +37,38 @@ void EventLoop<kShares>::begin_flow(uint32_t place) {
   const Running& first = running_[flow.running[0]];
   const TransferCost& transfer = *transfer_of(first);
   const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
+  come_to_links(uses, first);
   network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
   flow.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
   if (problem_.first_span) contention_.begin(now_, place, task_of(first), uses);
+}
+
+/// A call that runs as one and uses these links was alone on them until now.
+template <bool kShares>
+void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Running& first) {
+  if (links_.empty()) return;
+  for (const LinkUse& use : uses) ++links_[use.link].flows;
+  for (const LinkUse& use : uses) {
+    const uint32_t rank = links_[use.link].of_calls;
+    if (rank == kNone) continue;
+    RankCalls& calls = calls_[rank];
+    if (calls.replay) disturb(rank);
+    if (calls.records && (first.rank != rank || calls.part.place(first.call, first.op) == kNone)) calls.records = false;
+  }
+}
+
+template <bool kShares>
+void EventLoop<kShares>::leave_links(uint32_t place) {
+  if (links_.empty()) return;
+  const uint32_t lane = transfer_of(running_[flows_[place].running[0]])->lane;
+  for (const LinkUse& use : problem_.links->uses(epoch_, place, lane)) --links_[use.link].flows;
 }
 
 template <bool kShares>
 void EventLoop<kShares>::flow_done(uint32_t place) {
   Flow& flow = flows_[place];
   flow.flows = false;
+  leave_links(place);
   for (uint32_t index : flow.running) schedule_end(index, now_, 0);
   if (problem_.first_span) {
     const auto& losses = contention_.end(now_, place, now_ - flow.alone_end);
@@ -102,7 +125,10 @@ Picoseconds EventLoop<kShares>::next_flow_end() {
   constexpr double kNever = 9e18;
   const double end = network_.next_end();
   if (end > kNever) return std::numeric_limits<Picoseconds>::max();
-  return std::max<Picoseconds>(now_, std::llround(end));
+  // What a flow takes alone is the same whenever it starts.
+  const auto [since, after] = network_.next_ending();
+  const double whole = std::floor(since);
+  return std::max<Picoseconds>(now_, static_cast<Picoseconds>(whole) + std::llround(since - whole + after));
 }
 
 template class EventLoop<false>;

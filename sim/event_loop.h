@@ -57,12 +57,18 @@ class EventLoop {
   // --- calls that run as one
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(uint32_t index);
-  bool is_closed(const Rank&, uint16_t body) const;
-  bool waits_for_end(const Rank&, const StreamHead&, const CallTimes&, const StreamOrder::Visit&) const;
-  uint32_t streams_of(const Rank&, uint16_t body) const;
+  const ClosedBody& look_at(uint32_t rank, uint16_t body);
+  bool find_part(uint32_t index, CallPart& part);
+  void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
+  Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
+  bool waits_for_end(const Rank&, const StreamHead&, const CallPart&, const CallTimes&) const;
+  static bool is_part(const StreamHead& stream, const CallPart& part) {
+    return stream.ticket != kNoTicket && part.place(stream.visit->call, *stream.op) != kNone;
+  }
   void pass_replayed(StreamHead&, const RankCalls&);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
+  void go_on_as_flow(uint32_t index);
   void write_down_end(RankCalls&);
 
   // --- flows
@@ -70,6 +76,8 @@ class EventLoop {
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
+  void come_to_links(std::span<const LinkUse> uses, const Running& first);
+  void leave_links(uint32_t place);
   void flow_done(uint32_t place);
   void start_steps(uint32_t place);
   void steps_went_on(const StepRuns::Happened& happened);
@@ -124,6 +132,7 @@ class EventLoop {
   uint32_t group_ = 0;
   CallMemory memory_;
   std::vector<RankCalls> calls_;  // of each rank; empty: none runs as one
+  std::vector<CallLink> links_;   // of each class of links; empty: no call runs as one, or nothing is shared
   std::vector<Meeting> meetings_;
   std::vector<uint32_t> waiting_;  // in meetings
   std::vector<Flow> flows_;        // by meeting place

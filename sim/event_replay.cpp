@@ -1,7 +1,7 @@
 // Calls that run as one: layers are alike, so that what one Call's tasks do, undisturbed, those of the next will do
 // again. The first time they are simulated one by one and their times written down; later the Call is one event. When
-// something from outside changes the device's speed, or wants to know more than when all has ended, the tasks go on one
-// by one from where they are. Nothing in the results tells.
+// something from outside changes the device's speed, comes to the Call's links, or wants to know more than when all has
+// ended, the tasks go on one by one from where they are. Nothing in the results tells.
 #include <algorithm>
 #include <bit>
 
@@ -17,53 +17,164 @@ void each_bit(uint32_t bits, const F& f) {
 
 }  // namespace
 
+/// What is known of a rank's calls of a Body, found out when first asked.
 template <bool kShares>
-bool EventLoop<kShares>::is_closed(const Rank& rank, uint16_t body) const {
+const ClosedBody& EventLoop<kShares>::look_at(uint32_t r, uint16_t body) {
+  ClosedBody& result = calls_[r].bodies[body];
+  if (std::exchange(result.known, true)) return result;
   const Steps& steps = steps_[body];
-  if (steps.grouped || steps.count < kFewestReplayed) return false;
-  // Else compute of another call could run beside it, and would be slowed down by its collectives.
-  if (bodies_[body].first[static_cast<size_t>(Stream::compute) + 1] ==
-      bodies_[body].first[static_cast<size_t>(Stream::compute)])
-    return false;
+  // Without compute, that of another call could run beside it, and would be slowed down by its collectives.
+  if (steps.grouped || steps.count < kFewestReplayed || steps.first_compute == steps.count) return result;
+  const Rank& rank = ranks_[r];
   const Instance& instance = *rank.instance;
   for (uint32_t i = 0; i < steps.count; ++i) {
     const Op& op = steps.ops[i];
+    const uint32_t stream = rank.order->dense[static_cast<size_t>(op.stream)];
+    result.streams |= 1u << stream;
+    if (i < steps.first_compute) {
+      result.streams_before |= 1u << stream;
+    } else {
+      ++result.ops_from[stream];
+    }
     if (op.comm == kNoComm) continue;
     const uint32_t meeting = instance.meetings[op.comm], cost = steps.first_cost + i;
-    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return false;
-    if (problem_.links && instance.transfers[cost].limit > 0 &&
-        !problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane).empty())
-      return false;
+    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return result;
+    if (!problem_.links || instance.transfers[cost].limit == 0) continue;
+    for (const LinkUse& use : problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane)) {
+      const uint32_t other = links_[use.link].of_calls;
+      if (problem_.steps || (other != kNone && other != r)) return result;
+      result.links.push_back(use.link);
+    }
   }
-  return true;
+  for (uint32_t link : result.links) links_[link].of_calls = r;
+  result.closed = true;
+  return result;
 }
 
-/// The streams of a rank that a Body is on, as bits.
+/// The tasks that could run as one from the first compute task of a Call on, which can arrive now; false if they are
+/// not closed.
 template <bool kShares>
-uint32_t EventLoop<kShares>::streams_of(const Rank& rank, uint16_t body) const {
-  uint32_t bits = 0;
-  for (uint8_t name : bodies_[body].streams) bits |= 1u << rank.order->dense[name];
-  return bits;
+bool EventLoop<kShares>::find_part(uint32_t index, CallPart& part) {
+  const StreamHead& compute = streams_[index];
+  const uint32_t r = compute.rank;
+  Rank& rank = ranks_[r];
+  const StreamOrder::Visit& visit = *compute.visit;
+  const ClosedBody& body = look_at(r, visit.body);
+  if (!body.closed) return false;
+  const Steps& steps = steps_[visit.body];
+  part.call = visit.call;
+  part.body = visit.body;
+  part.first = steps.first_compute;
+  part.count = static_cast<uint16_t>(steps.count);
+  part.first_ticket = visit.first_ticket;
+
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  bool ready = true;
+  each_bit(body.streams, [&](uint32_t d) {
+    ready &= streams[d].ticket >= visit.first_ticket + steps.first_compute;
+    if (body.ops_from[d] == 0) return;
+    ready &= !streams[d].arrived && streams[d].visit->call == visit.call && streams[d].ops_left == body.ops_from[d];
+    part.streams |= 1u << d;
+  });
+  const auto ended = [&](const StreamOrder::Wait& wait) { return streams[wait.stream].unended > wait.ticket; };
+  const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
+  for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= ended(waits[i]);
+  const auto are_free = [&](const ClosedBody& of) {
+    // Dates of flows are exact picoseconds up to 2^53.
+    constexpr Picoseconds kExact = Picoseconds{1} << 52;
+    return std::ranges::all_of(of.links, [&](uint32_t link) { return links_[link].flows == 0 && now_ < kExact; });
+  };
+  if (!ready || !are_free(body)) return false;
+  if (visit.next != kNoTicket) add_next(rank.visits[visit.next], r, part);
+  return (part.next == kNone || are_free(calls_[r].bodies[part.next_body])) && !beyond_window(rank, part.last_ticket());
 }
 
-/// Whether what the stream does after the call can begin only when the last task of the call has ended.
+/// Tasks of the next call before its first compute task, if they wait for nobody outside of the part.
 template <bool kShares>
-bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallTimes& times,
-                                       const StreamOrder::Visit& visit) const {
-  if (stream.visit->next == kNoTicket) return true;
-  const StreamOrder::Visit& next = rank.visits[stream.visit->next];
-  const BodyStreams& body = bodies_[next.body];
-  const uint16_t index = body.ops[body.first[stream.name]];
-  const Op& op = steps_[next.body].ops[index];
-  for (int i = 0; i < op.num_waits; ++i) {  // for a later task of a stream that is busy until the end
-    if (times.late >> rank.order->dense[body.waits[op.first_wait + i].stream] & 1) return true;
+void EventLoop<kShares>::add_next(const StreamOrder::Visit& next, uint32_t r, CallPart& part) {
+  const Steps& steps = steps_[next.body];
+  part.waits.clear();
+  if (steps.first_compute == 0) return;
+  const Rank& rank = ranks_[r];
+  const ClosedBody& body = look_at(r, next.body);
+  if (!body.closed) return;
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  bool ready = true;
+  each_bit(body.streams_before, [&](uint32_t d) {
+    const StreamHead& stream = streams[d];
+    if (part.streams >> d & 1) {
+      ready &= stream.visit->next != kNoTicket && rank.visits[stream.visit->next].call == next.call;
+    } else {
+      const uint16_t ops = steps.streams->first[stream.name + 1] - steps.streams->first[stream.name];
+      ready &=
+          !stream.arrived && stream.ticket != kNoTicket && stream.visit->call == next.call && stream.ops_left == ops;
+    }
+  });
+  const StreamOrder::Wait* const waits = rank.waits + next.first_wait;
+  for (uint32_t i = 0; i < next.num_waits && ready; ++i) {
+    const StreamOrder::Wait& wait = waits[i];
+    if (wait.op >= steps.first_compute || streams[wait.stream].unended > wait.ticket) continue;
+    ready = part.place(wait.ticket) != kNone;
+    part.waits.push_back({wait.op, wait.stream, wait.ticket - part.first_ticket});
   }
-  for (uint32_t i = 0; i < next.num_waits; ++i) {
-    const StreamOrder::Wait& wait = rank.waits[next.first_wait + i];
-    const uint32_t of_call = wait.ticket - visit.first_ticket;
-    if (wait.op != index || of_call >= times.ops.size()) continue;
-    const uint8_t name = rank.order->streams[wait.stream].name;
-    if (times.passed(bodies_[visit.body], name, of_call) == times.end) return true;
+  if (!ready) return part.waits.clear();
+  part.next = next.call;
+  part.next_body = next.body;
+  part.next_ticket = next.first_ticket;
+  part.next_count = steps.first_compute;
+  part.streams |= body.streams_before;
+}
+
+/// When a stream is past all its tasks up to the one at `place`, which may itself be on another stream.
+template <bool kShares>
+Picoseconds EventLoop<kShares>::passed(const CallPart& part, const CallTimes& times, uint8_t stream,
+                                       uint32_t place) const {
+  Picoseconds time = 0;
+  const auto look = [&](uint16_t body, uint32_t first, uint32_t count, uint32_t base) {
+    const BodyStreams& streams = bodies_[body];
+    for (uint32_t i = streams.first[stream]; i < streams.first[stream + 1]; ++i) {
+      const uint32_t op = streams.ops[i];
+      if (op >= count || base + op > place) break;
+      if (op >= first) time = times.ops[base + op].end;
+    }
+  };
+  look(part.body, part.first, part.count, 0);
+  if (part.next != kNone) look(part.next_body, 0, part.next_count, part.count);
+  return time;
+}
+
+/// Whether what the stream does after the part can begin only when the last task of the part has ended.
+template <bool kShares>
+bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallPart& part,
+                                       const CallTimes& times) const {
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  const StreamOrder::Visit* visit = stream.visit;
+  const uint16_t* op = stream.op;
+  uint32_t left = stream.ops_left;
+  while (part.place(visit->call, *op) != kNone) {
+    ++op;
+    if (--left) continue;
+    if (visit->next == kNoTicket) return true;
+    visit = rank.visits + visit->next;
+    const BodyStreams& body = bodies_[visit->body];
+    op = body.ops.data() + body.first[stream.name];
+    left = body.first[stream.name + 1] - body.first[stream.name];
+  }
+  const auto until_end = [&](uint32_t other, uint32_t ticket) {
+    if (const uint32_t place = part.place(ticket); place != kNone)
+      return passed(part, times, streams[other].name, place) == times.end;
+    // A later task of a stream that is busy until the end.
+    return (times.late >> other & 1) && ticket >= streams[other].ticket;
+  };
+  const Steps& steps = steps_[visit->body];
+  const Op& next = steps.ops[*op];
+  for (int i = 0; i < next.num_waits; ++i) {
+    const auto [before, name] = steps.streams->waits[next.first_wait + i];
+    if (until_end(rank.order->dense[name], visit->first_ticket + before)) return true;
+  }
+  for (uint32_t i = 0; i < visit->num_waits; ++i) {
+    const StreamOrder::Wait& wait = rank.waits[visit->first_wait + i];
+    if (wait.op == *op && until_end(wait.stream, wait.ticket)) return true;
   }
   return false;
 }
@@ -71,74 +182,58 @@ bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& strea
 template <bool kShares>
 bool EventLoop<kShares>::replay(uint32_t index) {
   const uint32_t r = streams_[index].rank;
-  Rank& rank = ranks_[r];
+  const Rank& rank = ranks_[r];
   RankCalls& calls = calls_[r];
-  const StreamOrder::Visit& visit = *streams_[index].visit;
-  const Steps& steps = steps_[visit.body];
-  if (calls.disturbed == visit.call) return false;
-  int8_t& closed = calls.closed[visit.body];
-  if (closed < 0) closed = is_closed(rank, visit.body);
-  if (!closed) return false;
-
-  StreamHead* const streams = streams_.data() + rank.first_stream;
-  const uint32_t own = streams_of(rank, visit.body);
-  bool ready = true;
-  each_bit(own, [&](uint32_t d) {
-    const StreamHead& stream = streams[d];
-    const uint32_t ops = steps.streams->first[stream.name + 1] - steps.streams->first[stream.name];
-    ready &= !stream.arrived && stream.visit->call == visit.call && stream.ops_left == ops;
-  });
-  const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
-  for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= streams[waits[i].stream].unended > waits[i].ticket;
-  if (!ready || beyond_window(rank, visit.first_ticket + steps.count - 1)) return false;
+  if (calls.disturbed == streams_[index].visit->call) return false;
+  CallPart part;
+  if (!find_part(index, part)) return false;
 
   calls.records = false;  // of a call before, some of whose tasks still run: it is not closed
   const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
-  const auto known = memory_.find({rank.costs, visit.body, share});
+  const auto known = memory_.find({rank.costs, part.body, part.next_body, share});
   if (known == memory_.end()) {
     calls.records = true;
     calls.since = now_;
-    calls.call = visit.call;
-    calls.body = visit.body;
-    calls.streams = own;
     calls.share = share;
-    calls.left = steps.count;
-    calls.times = {std::vector<CallTimes::Op>(steps.count), {}, 0, 0};
+    calls.left = part.count - part.first + part.next_count;
+    calls.times = {std::vector<CallTimes::Op>(part.count + part.next_count), {}, part.waits, 0, 0};
+    calls.part = std::move(part);
     return false;
   }
   const CallTimes& times = known->second;
-  each_bit(own, [&](uint32_t d) {
+  if (times.waits != part.waits) return false;
+  StreamHead* const streams = streams_.data() + rank.first_stream;
+  bool ready = true;
+  each_bit(part.streams, [&](uint32_t d) {
     // Who waits from outside must wait until the end ...
-    each_bit(streams[d].blocked & ~own, [&](uint32_t outside) {
-      const uint32_t op = streams[outside].awaited - visit.first_ticket;
-      if (op < steps.count && times.passed(*steps.streams, streams[d].name, op) != times.end) ready = false;
+    each_bit(streams[d].blocked & ~part.streams, [&](uint32_t outside) {
+      const uint32_t place = part.place(streams[outside].awaited);
+      if (place != kNone && passed(part, times, streams[d].name, place) != times.end) ready = false;
     });
     // ... and a stream that is free before must have nothing to do until then.
-    ready &= times.late >> d & 1 || waits_for_end(rank, streams[d], times, visit);
+    ready = ready && ((times.late >> d & 1) || waits_for_end(rank, streams[d], part, times));
   });
   if (!ready) return false;
 
+  each_bit(part.streams, [&](uint32_t d) { streams[d].blocked &= static_cast<uint16_t>(~part.streams); });
   calls.replay = &times;
   calls.since = now_;
-  calls.call = visit.call;
-  calls.first_ticket = visit.first_ticket;
-  calls.body = visit.body;
-  calls.streams = own;
-  each_bit(own, [&](uint32_t d) { streams[d].blocked &= static_cast<uint16_t>(~own); });
+  calls.part = std::move(part);
   push_other(now_ + times.end, Other::replay_ends, r);
   return true;
 }
 
-/// A task of the call, at the head of `stream`, has ended: the next one comes.
+/// A task of the part, at the head of `stream`, has ended: the next one comes.
 template <bool kShares>
 void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls) {
   Rank& rank = ranks_[stream.rank];
-  const CallTimes::Op& times = calls.replay->ops[*stream.op];
+  const uint32_t call = stream.visit->call;
+  const CallTimes::Op& times = calls.replay->ops[calls.part.place(call, *stream.op)];
   const Picoseconds end = calls.since + times.end;
   Span*& span = rank.spans[static_cast<size_t>(&stream - &streams_[rank.first_stream])];
   if (span) {
     const Picoseconds begin = calls.since + times.begin;
-    *span++ = make_span(*rank.instance, calls.call, *stream.op, stream.name, begin, begin, end);
+    *span++ = make_span(*rank.instance, call, *stream.op, stream.name, begin, begin, end);
   }
   ++ended_;
   last_end_ = std::max(last_end_, end);
@@ -151,13 +246,13 @@ void EventLoop<kShares>::end_replay(uint32_t r) {
   RankCalls& calls = calls_[r];
   if (!calls.replay || calls.since + calls.replay->end != now_) return;  // disturbed meanwhile
   const uint32_t first = ranks_[r].first_stream;
-  each_bit(calls.streams, [&](uint32_t d) {
+  each_bit(calls.part.streams, [&](uint32_t d) {
     StreamHead& stream = streams_[first + d];
-    for (uint32_t ops = stream.ops_left; ops > 0; --ops) pass_replayed(stream, calls);
+    while (is_part(stream, calls.part)) pass_replayed(stream, calls);
     stream.unended = stream.ticket;
   });
   calls.replay = nullptr;
-  const uint32_t streams = calls.streams;
+  const uint32_t streams = calls.part.streams;
   each_bit(streams, [&](uint32_t d) { pass_ended(first + d, streams_[first + d].ticket); });
   each_bit(streams, [&](uint32_t d) { try_head(first + d); });
 }
@@ -168,22 +263,20 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   RankCalls& calls = calls_[r];
   const Rank& rank = ranks_[r];
   const CallTimes& times = *calls.replay;
-  const Steps& steps = steps_[calls.body];
-  const Picoseconds passed = now_ - calls.since;
-  calls.disturbed = calls.call;
+  const Picoseconds elapsed = now_ - calls.since;
+  calls.disturbed = calls.part.call;
   uint32_t computes = kNone;
-  each_bit(calls.streams, [&](uint32_t d) {
+  each_bit(calls.part.streams, [&](uint32_t d) {
     const uint32_t index = rank.first_stream + d;
     StreamHead& stream = streams_[index];
-    const auto runs = [&] { return stream.ticket != kNoTicket && stream.visit->call == calls.call; };
-    while (runs() && times.ops[*stream.op].end < passed) pass_replayed(stream, calls);
+    const auto at = [&] { return times.ops[calls.part.place(stream.visit->call, *stream.op)]; };
+    while (is_part(stream, calls.part) && at().end < elapsed) pass_replayed(stream, calls);
     stream.unended = stream.ticket;
-    if (!runs() || times.ops[*stream.op].begin >= passed) return;
+    if (!is_part(stream, calls.part) || at().begin >= elapsed) return;
     Running& task = running_[index];
-    set_up(task, stream, steps, *stream.op);
+    set_up(task, stream, steps_[stream.visit->body], *stream.op);
     stream.arrived = true;
-    const CallTimes::Op& at = times.ops[*stream.op];
-    task.arrival = calls.since + at.begin;
+    task.arrival = calls.since + at().begin;
     begin_span(task, task.arrival);
     if (kShares && problem_.shared_sms && task.meeting == kNone && task.cost->hold > 0) {
       computes = index;
@@ -191,23 +284,41 @@ void EventLoop<kShares>::disturb(uint32_t r) {
     }
     if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
       sms_.take(now_, r, transfer->sm_share);
-    schedule_end(index, task.arrival, at.end - at.begin);
+    if (task.meeting != kNone && shares_links(task)) return go_on_as_flow(index);
+    schedule_end(index, task.arrival, at().end - at().begin);
   });
   if (computes != kNone) {
     const uint16_t op = *streams_[computes].op;
     double left = static_cast<double>(running_[computes].cost->hold);
     Picoseconds at = times.ops[op].begin;
     for (const CallTimes::Slowed& slowed : times.slowed) {
-      if (slowed.op != op || slowed.at >= passed) continue;
+      if (slowed.op != op || slowed.at >= elapsed) continue;
       left = slowed.left;
       at = slowed.at;
     }
     push_other(sms_.resume(calls.since + at, r, computes, left), Other::compute_may_end, r);
   }
   calls.replay = nullptr;
-  each_bit(calls.streams, [&](uint32_t d) {
+  each_bit(calls.part.streams, [&](uint32_t d) {
     if (!streams_[rank.first_stream + d].arrived) try_head(rank.first_stream + d);
   });
+}
+
+/// The transfer of a call that is no longer one: its latency or its bytes are on their way.
+template <bool kShares>
+void EventLoop<kShares>::go_on_as_flow(uint32_t index) {
+  const Running& task = running_[index];
+  const TransferCost& transfer = *transfer_of(task);
+  const Picoseconds begin = task.arrival + transfer.latency;
+  Flow& flow = flows_[task.meeting];
+  flow.running.assign(1, index);
+  if (begin >= now_) return push_other(begin, Other::flow_begins, task.meeting);
+  const auto uses = problem_.links->uses(epoch_, task.meeting, transfer.lane);
+  flow.flows = true;
+  flow.alone_end = begin + std::llround(transfer.bytes / transfer.limit);
+  for (const LinkUse& use : uses) ++links_[use.link].flows;
+  network_.join(static_cast<double>(begin), task.meeting, transfer.bytes, transfer.limit, uses);
+  if (problem_.first_span) contention_.begin(begin, task.meeting, task_of(task), uses);
 }
 
 template <bool kShares>
@@ -216,11 +327,13 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
   const Rank& rank = ranks_[static_cast<size_t>(&calls - calls_.data())];
   for (const CallTimes::Op& op : times.ops) times.end = std::max(times.end, op.end);
   for (size_t i = 0; i < times.ops.size(); ++i) {
-    if (times.ops[i].end == times.end)
-      times.late |= 1u << rank.order->dense[static_cast<size_t>(steps_[calls.body].ops[i].stream)];
+    const bool of_next = i >= calls.part.count;
+    const Steps& steps = steps_[of_next ? calls.part.next_body : calls.part.body];
+    const Op& op = steps.ops[of_next ? i - calls.part.count : i];
+    if (times.ops[i].end == times.end) times.late |= 1u << rank.order->dense[static_cast<size_t>(op.stream)];
   }
   calls.records = false;
-  memory_.try_emplace({rank.costs, calls.body, calls.share}, std::move(times));
+  memory_.try_emplace({rank.costs, calls.part.body, calls.part.next_body, calls.share}, std::move(times));
 }
 
 template class EventLoop<false>;

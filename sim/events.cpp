@@ -31,8 +31,10 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
       sms_(problem.shared_sms ? problem.instances.size() : 0) {
   for (size_t b = 0; b < problem.plan.bodies.size(); ++b) {
     const Body& body = problem.plan.bodies[b];
-    steps_.push_back(
-        {body.ops.data(), &bodies_[b], static_cast<uint32_t>(body.ops.size()), problem.first_op[b], body.grouped});
+    const auto count = static_cast<uint32_t>(body.ops.size());
+    const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
+    steps_.push_back({body.ops.data(), &bodies_[b], count, problem.first_op[b], body.grouped,
+                      static_cast<uint16_t>(compute - body.ops.begin())});
   }
   uint32_t waiting = 0;
   for (uint32_t size : problem.meeting_size) {
@@ -53,7 +55,8 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   group_ = group;
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
-    for (RankCalls& calls : calls_) calls.closed.resize(bodies_.size(), -1);
+    for (RankCalls& calls : calls_) calls.bodies.resize(bodies_.size());
+    if (problem.links) links_.resize(problem.links->capacities.size());
   }
 }
 
@@ -127,14 +130,14 @@ void EventLoop<kShares>::try_head(uint32_t index) {
   Rank& rank = ranks_[stream.rank];
   const uint32_t self = index - rank.first_stream;
   const RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[stream.rank];
-  if (calls && calls->replay && calls->streams >> self & 1) return;  // already runs
+  // Already runs, as one with others or, where these were just disturbed, alone.
+  if (calls && (stream.arrived || (calls->replay && calls->part.streams >> self & 1))) return;
   StreamHead* const streams = streams_.data() + rank.first_stream;
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
-    if (calls && calls->replay && calls->streams >> other & 1) {
-      const uint32_t op = ticket - calls->first_ticket;
-      const CallTimes& times = *calls->replay;
-      if (op < times.ops.size() && times.passed(bodies_[calls->body], streams[other].name, op) != times.end) {
+    if (calls && calls->replay && calls->part.streams >> other & 1) {
+      const uint32_t place = calls->part.place(ticket);
+      if (place != kNone && passed(calls->part, *calls->replay, streams[other].name, place) != calls->replay->end) {
         disturb(stream.rank);
         if (streams[other].unended > ticket) return false;
       }
@@ -187,7 +190,8 @@ void EventLoop<kShares>::pass_ended(uint32_t index, uint32_t ticket) {
 
 template <bool kShares>
 void EventLoop<kShares>::arrive(uint32_t index, const Steps& steps) {
-  if (kShares && !calls_.empty() && *streams_[index].op == 0 && steps.count > 1 && replay(index)) return;
+  if (kShares && !calls_.empty() && *streams_[index].op == steps.first_compute && steps.count > 1 && replay(index))
+    return;
   streams_[index].arrived = true;
   if (steps.grouped) return arrive_group(index, steps);
   set_up(running_[index], streams_[index], steps, *streams_[index].op);
@@ -228,9 +232,9 @@ void EventLoop<kShares>::set_up(Running& task, const StreamHead& stream, const S
   if (span) task.span = span++;
   if (kShares && !calls_.empty() && calls_[stream.rank].records) {
     RankCalls& calls = calls_[stream.rank];
-    if (task.call == calls.call) {
-      calls.times.ops[op_index].begin = now_ - calls.since;
-    } else if (calls.streams >> (task.stream - rank.first_stream) & 1) {
+    if (const uint32_t place = calls.part.place(task.call, task.op); place != kNone) {
+      calls.times.ops[place].begin = now_ - calls.since;
+    } else if (calls.part.streams >> (task.stream - rank.first_stream) & 1) {
       calls.records = false;  // not closed: the next call has begun
     }
   }
@@ -256,7 +260,7 @@ void EventLoop<kShares>::take_sms(const Running& task, double share) {
   const uint32_t rank = task.rank;
   RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
   if (calls && calls->replay) disturb(rank);
-  if (calls && calls->records && calls->call != task.call) calls->records = false;
+  if (calls && calls->records && calls->part.place(task.call, task.op) == kNone) calls->records = false;
   const Picoseconds end = sms_.take(now_, rank, share);
   if (end < 0) return;
   push_other(end, Other::compute_may_end, rank);
@@ -304,8 +308,11 @@ void EventLoop<kShares>::schedule_end(uint32_t index, Picoseconds time, Picoseco
   if (task.span) task.span->end = end;
   ++ended_;
   stream.done = problem_.ends_in_order ? end : std::max(stream.done, end);
-  if (kShares && !calls_.empty() && calls_[task.rank].records && calls_[task.rank].call == task.call)
-    calls_[task.rank].times.ops[task.op].end = end - calls_[task.rank].since;
+  if (kShares && !calls_.empty() && calls_[task.rank].records) {
+    RankCalls& calls = calls_[task.rank];
+    const uint32_t place = calls.part.place(task.call, task.op);
+    if (place != kNone) calls.times.ops[place].end = end - calls.since;
+  }
   if (task.grouped) {
     free = stream.group_free = std::max(stream.group_free, free);
     if (--stream.group_left) return;
@@ -326,7 +333,7 @@ bool EventLoop<kShares>::next_event() {
     const Picoseconds end = next_flow_end();
     if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next().time) {
       now_ = end;
-      const uint32_t flow = network_.finish();
+      const uint32_t flow = network_.finish(static_cast<double>(now_));
       if (flow < flows_.size()) {
         flow_done(flow);
       } else {
@@ -393,7 +400,7 @@ void EventLoop<kShares>::free_stream(uint32_t index) {
   }
   last_end_ = std::max(last_end_, stream.done);
   stream.arrived = false;
-  if (kShares && !calls_.empty() && calls_[stream.rank].records && calls_[stream.rank].call == stream.visit->call) {
+  if (kShares && !calls_.empty() && calls_[stream.rank].records && is_part(stream, calls_[stream.rank].part)) {
     if (--calls_[stream.rank].left == 0) write_down_end(calls_[stream.rank]);
   }
   next_head(stream);

@@ -57,6 +57,7 @@ struct Steps {
   uint32_t count = 0;
   uint32_t first_cost = 0;  // into Instance::costs
   bool grouped = false;
+  uint16_t first_compute = 0;  // op; `count` if there is none
 };
 
 /// What every task reads of its rank is in one cache line.

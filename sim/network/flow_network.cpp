@@ -9,8 +9,7 @@ static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 FlowNetwork::FlowNetwork(std::vector<double> capacities, double same_date)
     : rates_(std::move(capacities)), same_date_(same_date) {}
 
-void FlowNetwork::start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
-  pass(now);
+uint32_t FlowNetwork::take_slot(uint32_t id) {
   uint32_t slot = static_cast<uint32_t>(flows_.size());
   if (free_.empty()) {
     flows_.emplace_back();
@@ -18,11 +17,25 @@ void FlowNetwork::start(double now, uint32_t id, double bytes, double limit, std
     slot = free_.back();
     free_.pop_back();
   }
-  flows_[slot] = {id, false, bytes, now_, 0, kInfinity, limit};
   if (id >= slots_.size()) slots_.resize(std::max<size_t>(id + 1, 2 * slots_.size()), kNone);
   slots_[id] = slot;
-  rates_.add(slot, limit, uses);
   changed_ = true;
+  return slot;
+}
+
+void FlowNetwork::start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
+  pass(now);
+  const uint32_t slot = take_slot(id);
+  flows_[slot] = {id, false, bytes, now_, 0, kInfinity, limit};
+  rates_.add(slot, limit, uses);
+}
+
+void FlowNetwork::join(double began, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
+  const double rate = rates_.rate_alone(limit, uses);
+  const uint32_t slot = take_slot(id);
+  flows_[slot] = {id, true, bytes, began, rate, began + bytes / rate, limit};
+  ends_.push({flows_[slot].end, id, slot});
+  rates_.add(slot, limit, uses);
 }
 
 bool FlowNetwork::idle() const {
@@ -35,11 +48,19 @@ double FlowNetwork::next_end() {
   return first_end().date;
 }
 
+FlowNetwork::Ending FlowNetwork::next_ending() {
+  const Flow& flow = flows_[first_end().slot];
+  return {flow.since, flow.left > 0 ? flow.left / flow.rate : 0};
+}
+
 uint32_t FlowNetwork::finish() {
-  next_end();
+  return finish(next_end());
+}
+
+uint32_t FlowNetwork::finish(double date) {
   const Dated first = first_end();
   ends_.pop();
-  pass(first.date);
+  pass(date);
   rates_.remove(first.slot);
   flows_[first.slot].id = kNone;
   slots_[first.id] = kNone;

@@ -23,12 +23,22 @@ class FlowNetwork {
   /// own bound on its rate, infinity for none. `uses` are copied; they may hold a link twice, and be none if there is a
   /// limit.
   void start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses);
+  /// Flow `id` has run since `began`, alone on its links, which nobody had to know until now.
+  void join(double began, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses);
   bool idle() const;
   /// When the next flow ends if nothing else happens before; works the rates out where they are not known. Infinity
   /// where all that run stand still (on links of capacity 0).
   double next_end();
+  /// next_end() as the time that passes from the date at which that flow got its rate: what it takes alone does not
+  /// depend on when it starts. Only if a flow will end.
+  struct Ending {
+    double since = 0, after = 0;
+  };
+  Ending next_ending();
   /// Takes out the flow that ends at next_end(), of several the one with the lowest id.
   uint32_t finish();
+  /// The same after next_end(), where the caller's clock says that it ends at `date`: that rounds.
+  uint32_t finish(double date);
 
   /// A link gets faster, slower or (0) stops.
   void set_capacity(double now, uint32_t link, double capacity);
@@ -54,6 +64,7 @@ class FlowNetwork {
   };
 
   void pass(double now) { now_ = now > now_ ? now : now_; }
+  uint32_t take_slot(uint32_t id);
   void work_out();
   void update_end(uint32_t slot);
   const Dated& first_end();

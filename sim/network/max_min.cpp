@@ -255,6 +255,16 @@ void MaxMin::find_bound(Flow& flow) const {
   }
 }
 
+double MaxMin::rate_alone(double limit, std::span<const LinkUse> uses) const {
+  double rate = limit;
+  for (const LinkUse& use : uses) {
+    double weight = 0;
+    for (const LinkUse& other : uses) weight += other.link == use.link ? other.weight : 0;
+    if (weight > 0) rate = std::min(rate, links_[use.link].capacity / weight);
+  }
+  return rate;
+}
+
 void MaxMin::find_lowest(uint32_t slot) {
   const Flow& flow = flows_[slot];
   Bound& bound = bounds_[slot];

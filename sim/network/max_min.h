@@ -30,6 +30,8 @@ class MaxMin {
   void add(uint32_t slot, double limit, std::span<const LinkUse> uses);
   void remove(uint32_t slot);
   void set_capacity(uint32_t link, double capacity);
+  /// Of a flow that is alone on its links.
+  double rate_alone(double limit, std::span<const LinkUse> uses) const;
 
   /// The slots of new flows and of those whose rate may have changed since the last call; valid until the next call.
   std::span<const uint32_t> work_out();

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <random>
+#include <utility>
 
 #include "tests/sim/hand_made.h"
 #include "tests/sim/random_plans.h"
@@ -90,7 +91,7 @@ uint16_t random_layer(PlanMaker& make, std::mt19937& random, uint16_t group) {
 
 /// 60 layers of three kinds; between them all-reduces of other groups on streams of their own, which wait for a task in
 /// the middle of the layer before, slow compute down when they come and when they go, and are waited for by later
-/// layers.
+/// layers. The first task of a layer may wait for one of the layer before, at whose end it comes in between.
 Plan random_layers(std::mt19937& random) {
   const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
   PlanMaker make(1, 2);
@@ -113,7 +114,8 @@ Plan random_layers(std::mt19937& random) {
   }
   Program& program = make.plan.programs[0];
   program.num_events = 8;
-  bool recorded = false;
+  const bool chained = draw(0, 1);
+  bool recorded = false, follows = false;
   for (int i = 0; i < 60; ++i) {
     const uint16_t body = layers[static_cast<size_t>(draw(0, draw(0, 2)))];
     Call call;
@@ -122,7 +124,9 @@ Plan random_layers(std::mt19937& random) {
     const int last = static_cast<int>(make.plan.bodies[body].ops.size()) - 1;
     const bool asks = draw(0, 1);
     int op = 0;
-    if (recorded && draw(0, 3) == 0) program.syncs.push_back({static_cast<uint16_t>(op = draw(0, last)), 4});
+    if (std::exchange(follows, chained && draw(0, 9))) program.syncs.push_back({0, 5});
+    if (follows) program.syncs.push_back({static_cast<uint16_t>(op = draw(last / 2, last)), 5 | Sync::kRecord});
+    if (recorded && draw(0, 3) == 0) program.syncs.push_back({static_cast<uint16_t>(op = draw(op, last)), 4});
     if (asks) program.syncs.push_back({static_cast<uint16_t>(draw(op, last)), 1 | Sync::kRecord});
     call.num_syncs = static_cast<uint16_t>(program.syncs.size() - call.first_sync);
     program.calls.push_back(call);
