@@ -87,7 +87,12 @@ class EventLoop {
   /// Of the call at the stream's head.
   uint32_t ops_left(const StreamHead&) const;
   const Body& body_of(const StreamOrder::Visit& visit) const { return problem_.plan.bodies[visit.body]; }
+  /// Of the task at the head of a stream of the part.
+  static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
+    return calls.replay->ops[calls.part.place(stream.visit->call, stream.task.op->op)];
+  }
   void pass_replayed(StreamHead&, const RankCalls&);
+  void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
   void go_on_as_flow(const Running&, Picoseconds arrival);

@@ -85,7 +85,8 @@ bool EventLoop<kShares>::find_part(StreamHead& compute, CallPart& part) {
   };
   if (!ready || !are_free(body)) return false;
   if (visit.next) add_next(compute.visit[visit.next], r, part);
-  return (part.next == kNone || are_free(calls_[r].bodies[part.next_body])) && !beyond_window(rank, part.last_ticket());
+  return part.tasks() >= kFewestReplayed && (part.next == kNone || are_free(calls_[r].bodies[part.next_body])) &&
+         !beyond_window(rank, part.last_ticket());
 }
 
 /// Tasks of the next call before its first compute task, if they wait for nobody outside of the part.
@@ -199,7 +200,7 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
     calls.records = true;
     calls.since = now_;
     calls.share = share;
-    calls.left = part.count - part.first + part.next_count;
+    calls.left = part.tasks();
     calls.times = {std::vector<CallTimes::Op>(part.count + part.next_count), {}, part.waits, 0, 0};
     calls.part = std::move(part);
     return false;
@@ -207,19 +208,21 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   const CallTimes& times = known->second;
   if (times.waits != part.waits) return false;
   StreamHead* const streams = streams_beside(compute);
+  // A stream that is free before the end must have nothing to do until then.
   bool ready = true;
   each_bit(part.streams, [&](uint32_t d) {
-    // Who waits from outside must wait until the end ...
-    each_bit(streams[d].blocked & ~part.streams, [&](uint32_t outside) {
-      const uint32_t place = part.place(streams[outside].awaited);
-      if (place != kNone && passed(part, times, streams[d].name, place) != times.end) ready = false;
-    });
-    // ... and a stream that is free before must have nothing to do until then.
     ready = ready && ((times.late >> d & 1) || waits_for_end(rank, streams[d], part, times));
   });
   if (!ready) return false;
 
-  each_bit(part.streams, [&](uint32_t d) { streams[d].blocked &= static_cast<uint16_t>(~part.streams); });
+  each_bit(part.streams, [&](uint32_t d) {
+    streams[d].blocked &= static_cast<uint16_t>(~part.streams);
+    each_bit(streams[d].blocked, [&](uint32_t outside) {
+      const uint32_t place = part.place(streams[outside].awaited);
+      const Picoseconds time = place == kNone ? times.end : passed(part, times, streams[d].name, place);
+      if (time != times.end) push_other(now_ + time, Other::replay_passes, r);
+    });
+  });
   calls.replay = &times;
   calls.since = now_;
   calls.part = std::move(part);
@@ -232,7 +235,7 @@ template <bool kShares>
 void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls) {
   const uint32_t call = stream.visit->call;
   const uint16_t op = stream.task.op->op;
-  const CallTimes::Op& times = calls.replay->ops[calls.part.place(call, op)];
+  const CallTimes::Op& times = times_of(stream, calls);
   const Picoseconds end = calls.since + times.end;
   if (stream.task.span) {
     const Picoseconds begin = calls.since + times.begin;
@@ -243,6 +246,21 @@ void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& call
   last_end_ = std::max(last_end_, end);
   stream.done = std::max(stream.done, end);
   next_head(stream);
+}
+
+/// Somebody outside waits for a task in the middle of the part, which ends now.
+template <bool kShares>
+void EventLoop<kShares>::pass_some(uint32_t r) {
+  const RankCalls& calls = calls_[r];
+  if (!calls.replay) return;  // disturbed meanwhile
+  const uint32_t first = ranks_[r].first_stream, streams = calls.part.streams;
+  each_bit(streams, [&](uint32_t d) {
+    StreamHead& stream = streams_[first + d];
+    while (is_part(stream, calls.part) && calls.since + times_of(stream, calls).end <= now_)
+      pass_replayed(stream, calls);
+    stream.unended = stream.ticket;
+  });
+  each_bit(streams, [&](uint32_t d) { pass_ended(streams_[first + d], streams_[first + d].ticket); });
 }
 
 template <bool kShares>
@@ -273,13 +291,13 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   each_bit(calls.part.streams, [&](uint32_t d) {
     const uint32_t index = rank.first_stream + d;
     StreamHead& stream = streams_[index];
-    const auto at = [&] { return times.ops[calls.part.place(stream.visit->call, stream.task.op->op)]; };
-    while (is_part(stream, calls.part) && at().end < elapsed) pass_replayed(stream, calls);
+    while (is_part(stream, calls.part) && times_of(stream, calls).end < elapsed) pass_replayed(stream, calls);
     stream.unended = stream.ticket;
-    if (!is_part(stream, calls.part) || at().begin >= elapsed) return;
+    if (!is_part(stream, calls.part) || times_of(stream, calls).begin >= elapsed) return;
     const Running& task = stream.task;
     const uint32_t call = stream.visit->call;
-    const Picoseconds arrival = calls.since + at().begin;
+    const auto [begin, end] = times_of(stream, calls);
+    const Picoseconds arrival = calls.since + begin;
     stream.arrived = true;
     if (task.span) *task.span = make_span(*rank.instance, call, task.op->op, stream.name, arrival, arrival, arrival);
     const bool is_compute = task.op->comm == kNoComm;
@@ -290,7 +308,7 @@ void EventLoop<kShares>::disturb(uint32_t r) {
     if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
       sms_.take(now_, r, transfer->sm_share);
     if (!is_compute && shares_links(place_of(task), task)) return go_on_as_flow(task, arrival);
-    schedule_end(task, arrival, at().end - at().begin);
+    schedule_end(task, arrival, end - begin);
   });
   if (computes != kNone) {
     const StreamOp& computed = *streams_[computes].task.op;
@@ -298,7 +316,7 @@ void EventLoop<kShares>::disturb(uint32_t r) {
     double left = static_cast<double>(computed.hold);
     Picoseconds at = times.ops[op].begin;
     for (const CallTimes::Slowed& slowed : times.slowed) {
-      if (slowed.op != op || slowed.at >= elapsed) continue;
+      if (slowed.op != op || slowed.at > elapsed) continue;
       left = slowed.left;
       at = slowed.at;
     }

@@ -167,9 +167,13 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
     if constexpr (kShares) {
       if (calls && calls->replay && calls->part.streams >> other & 1) {
         const uint32_t place = calls->part.place(ticket);
-        if (place != kNone && passed(calls->part, *calls->replay, streams[other].name, place) != calls->replay->end) {
-          disturb(stream.task.rank);
+        const Picoseconds end = calls->replay->end;
+        const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
+        if (calls->since + time <= now_) {
+          pass_some(stream.task.rank);
           if (streams[other].unended > ticket) return false;
+        } else if (time != end) {
+          push_other(calls->since + time, Other::replay_passes, stream.task.rank);
         }
       }
     }
@@ -293,7 +297,7 @@ void EventLoop<kShares>::take_sms(const Running& task, double share) {
   if (share == 0) return;
   const uint32_t rank = task.rank;
   RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
-  if (calls && calls->replay) disturb(rank);
+  while (calls && calls->replay) disturb(rank);  // what follows may run as one too
   if (calls && calls->records && place_in(calls->part, task) == kNone) calls->records = false;
   const Picoseconds end = sms_.take(now_, rank, share);
   if (end < 0) return;
@@ -402,6 +406,8 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
       return;
     case Other::link_changes:
       return link_changes(index);
+    case Other::replay_passes:
+      return pass_some(index);
     case Other::replay_ends:
       return end_replay(index);
     case Other::step_begins:

@@ -90,8 +90,8 @@ std::string sweep_page(const PageInputs& in) {
   return page::document(in.sweep.name, out + how_to_do_it_again(in));
 }
 
-std::string report_of(const sweep::Results& results, const std::string& file, const std::string& name,
-                      const std::string& where) {
+PageInputs read_report(const sweep::Results& results, const std::string& file, const std::string& name,
+                       const std::string& where) {
   const std::vector<sweep::SweepRecord> sweeps = results.sweeps();
   std::string known;
   for (const sweep::SweepRecord& sweep : sweeps) known += (known.empty() ? "" : ", ") + sweep.name;
@@ -103,7 +103,7 @@ std::string report_of(const sweep::Results& results, const std::string& file, co
   if (sweep == sweeps.end()) throw InputError("--sweep", file + " holds no sweep '" + name + "', but " + known);
   StudyMaker study;
   results.read({sweep->name, where, "", ~uint64_t{0}}, [&](const Row& row) { study.add(row); });
-  return sweep_page({*sweep, file, where, study.finish()});
+  return {*sweep, file, where, study.finish()};
 }
 
 }  // namespace pgram::sweep_report

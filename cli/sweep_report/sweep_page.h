@@ -7,17 +7,17 @@
 
 namespace pgram::sweep_report {
 
+/// A sweep's rows and where they come from: what the page and its JSON are made of.
 struct PageInputs {
   sweep::SweepRecord sweep;
   std::string results_file, where;  ///< as the command got them
   Study study;
 };
+/// `name` empty: the file's only sweep. InputError: none or several.
+PageInputs read_report(const sweep::Results&, const std::string& file, const std::string& name,
+                       const std::string& where);
 
 /// One HTML page that needs nothing but itself. The same inputs give the same bytes.
 std::string sweep_page(const PageInputs&);
-
-/// Reads a sweep's rows and makes its page. `name` empty: the file's only sweep. InputError: none or several.
-std::string report_of(const sweep::Results&, const std::string& file, const std::string& name,
-                      const std::string& where);
 
 }  // namespace pgram::sweep_report

@@ -8,151 +8,49 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 #include <vector>
 
+#include "core/plan/link_accesses.h"
+#include "core/plan/link_calls.h"
+#include "core/plan/link_clock.h"
 #include "core/plan/plan.h"
 
 namespace pgram {
 namespace {
 
-/// Sequences of each stream: a task's is its place in the issue order of its program, from 1; 0 = none.
-using Clock = std::array<uint32_t, kStreams>;
-
-void join(Clock& into, const Clock& other) {
-  for (int s = 0; s < kStreams; ++s) into[s] = std::max(into[s], other[s]);
-}
-
-/// What an operation waits for: sequences of a few streams.
-struct Needed {
-  uint32_t streams = 0;  // bits
-  Clock sequence;        // of those streams
-
-  void at_least(int stream, uint32_t value) {
-    const bool is_new = !(streams >> stream & 1);
-    sequence[stream] = is_new ? value : std::max(sequence[stream], value);
-    streams |= 1u << stream;
-  }
-};
-
-struct Position {
-  uint32_t call = 0;
-  uint16_t op = 0;
-};
-
-struct Wait {
-  Position waiter, target;
-};
-
-/// Last accesses of one field of one slot.
-struct FieldState {
-  uint32_t write_sequence = 0;
-  uint8_t write_stream = 0;
-  uint16_t readers = 0;  // streams that have read since the last write
-  Clock read_sequence;   // of those streams
-};
-
-/// A field that an op touches. Fields that only one stream ever touches cannot need a wait and are left out: most of
-/// them.
-struct Access {
-  uint8_t formal = 0;
-  bool writes = false;
-  uint16_t field = 0;  ///< among the record's fields that several streams touch
-};
-
-/// One operation of a stream that touches such fields: an op, or all ops of a grouped body, which waits before its
-/// first and is awaited after its last. What touches none neither waits nor is awaited.
-struct Operation {
-  uint16_t first_op = 0, last_op = 0;
-  uint32_t first_access = 0, end_access = 0;
-};
-
-struct BodyAccesses {
-  std::vector<Access> accesses;
-  std::vector<Operation> operations;
-};
-
-struct SharedAccesses {
-  std::vector<BodyAccesses> bodies;
-  std::vector<uint32_t> fields;  ///< by record: how many several streams touch
-};
-
-SharedAccesses shared_accesses(const Plan& plan) {
-  const auto for_fields = [&](const Body& body, const Op& op, auto&& visit) {
-    for (int i = 0; i < op.num_operands; ++i) {
-      const Operand operand = body.operands[op.first_operand + i];
-      const uint16_t record = body.formals[operand.formal];
-      const bool whole = operand.field == kWhole;
-      const size_t first = whole ? 0 : operand.field;
-      const size_t count = whole ? plan.records[record].fields.size() : operand.fields;
-      for (size_t f = first; f < first + count; ++f) visit(operand.formal, record, f, i < op.num_writes);
-    }
-  };
-  std::vector<std::vector<uint16_t>> streams(plan.records.size());  // record, field -> mask of streams
-  for (size_t r = 0; r < plan.records.size(); ++r) streams[r].resize(plan.records[r].fields.size());
-  for (const Body& body : plan.bodies) {
-    for (const Op& op : body.ops) {
-      for_fields(body, op, [&](uint8_t, uint16_t record, size_t field, bool) {
-        streams[record][field] |= 1u << static_cast<int>(op.stream);
-      });
-    }
-  }
-  SharedAccesses result;
-  const auto is_shared = [](uint16_t mask) { return (mask & (mask - 1)) != 0; };
-  for (const std::vector<uint16_t>& masks : streams)
-    result.fields.push_back(static_cast<uint32_t>(std::count_if(masks.begin(), masks.end(), is_shared)));
-  for (const Body& body : plan.bodies) {
-    BodyAccesses& out = result.bodies.emplace_back();
-    const auto size = [&] { return static_cast<uint32_t>(out.accesses.size()); };
-    for (uint16_t i = 0; i < body.ops.size(); ++i) {
-      const uint32_t first = size();
-      for_fields(body, body.ops[i], [&](uint8_t formal, uint16_t record, size_t field, bool writes) {
-        const std::vector<uint16_t>& masks = streams[record];
-        if (!is_shared(masks[field])) return;
-        const auto index = std::count_if(masks.begin(), masks.begin() + static_cast<ptrdiff_t>(field), is_shared);
-        out.accesses.push_back({formal, writes, static_cast<uint16_t>(index)});
-      });
-      if (size() > first && !body.grouped) out.operations.push_back({i, i, first, size()});
-    }
-    if (body.grouped && size() > 0)
-      out.operations.push_back({0, static_cast<uint16_t>(body.ops.size() - 1), 0, size()});
-  }
-  return result;
-}
-
 /// What the operations of a stream knew of other streams. It changes seldom and is kept once for each time it does.
 class History {
  public:
   void clear() { clocks_.assign(1, {}); }
-  void change(uint32_t sequence, const Clock& clock) { clocks_.push_back({sequence, clock}); }
+  void change(uint32_t sequence, const LinkClock& clock) { clocks_.push_back({sequence, clock}); }
   uint32_t latest() const { return static_cast<uint32_t>(clocks_.size()) - 1; }
   /// Both but for the stream's own sequence.
-  const Clock& operator[](uint32_t change) const { return clocks_[change].clock; }
-  const Clock& at(uint32_t sequence) const {
+  const LinkClock& operator[](uint32_t change) const { return clocks_[change].clock; }
+  const LinkClock& at(uint32_t sequence) const {
     return std::ranges::upper_bound(clocks_, sequence, {}, &Change::from)[-1].clock;
   }
 
  private:
   struct Change {
     uint32_t from = 0;  ///< the sequence of the first that knew it
-    Clock clock{};
+    LinkClock clock{};
   };
   std::vector<Change> clocks_;
 };
 
-/// Walks programs in issue order and collects the waits that are missing.
+/// Walks programs in issue order, operation by operation, and collects the waits that are missing.
 class Walker {
  public:
   Walker(const Plan& plan, const SharedAccesses& accesses) : plan_(plan), accesses_(accesses) {}
 
-  std::vector<Wait> run(const Program& program) {
-    waits_.clear();
+  void run(const Program& program, std::span<const uint32_t> first_task, std::vector<LinkWait>& waits) {
+    waits.clear();
     start(program);
-    uint32_t first = 0;
     for (uint32_t c = 0; c < program.calls.size(); ++c) {
       const Call& call = program.calls[c];
       const Body& body = plan_.bodies[call.body];
-      const BodyAccesses& accesses = accesses_.bodies[call.body];
-      first_task_.push_back(first);
       if (ends_.size() < body.ops.size()) ends_.resize(body.ops.size());
       if (slots_.size() < body.formals.size()) slots_.resize(body.formals.size());
       for (size_t f = 0; f < body.formals.size(); ++f) {
@@ -160,10 +58,11 @@ class Walker {
         const PoolPlace& pool = pools_[arg.pool()];
         slots_[f] = fields_.data() + pool.first_field + size_t{arg.slot()} * pool.per_slot;
       }
-      for (const Operation& operation : accesses.operations) issue(c, first, operation, accesses, body);
-      first += static_cast<uint32_t>(body.ops.size());
+      const BodyAccesses accesses = accesses_[call.body];
+      for (const StreamOperation& operation : accesses.operations) {
+        issue(first_task[c], operation, accesses.accesses, body, waits);
+      }
     }
-    return waits_;
   }
 
  private:
@@ -171,20 +70,19 @@ class Walker {
     pools_.clear();
     uint32_t fields = 0;
     for (const Pool& pool : program.pools) {
-      pools_.push_back({fields, accesses_.fields[pool.record]});
-      fields += pool.slots * accesses_.fields[pool.record];
+      pools_.push_back({fields, accesses_.fields(pool.record)});
+      fields += pool.slots * accesses_.fields(pool.record);
     }
     fields_.assign(fields, {});
-    first_task_.clear();
     clock_.fill({});
     for (History& history : history_) history.clear();
   }
 
-  void issue(uint32_t call, uint32_t first_task, const Operation& operation, const BodyAccesses& accesses,
-             const Body& body) {
+  void issue(uint32_t first_task, const StreamOperation& operation, std::span<const Access> accesses, const Body& body,
+             std::vector<LinkWait>& waits) {
     const Op& op = body.ops[operation.first_op];
-    const int stream = static_cast<int>(op.stream);
-    Clock& clock = clock_[stream];
+    const int stream = operation.stream;
+    LinkClock& clock = clock_[stream];
     for (int w = 0; w < op.num_waits; ++w) {
       const uint16_t target = body.waits[op.first_wait + w];
       const int s = static_cast<int>(body.ops[target].stream);
@@ -194,15 +92,20 @@ class Walker {
     const uint32_t sequence = first_task + operation.last_op + 1;
     Needed needed;
     for (uint32_t a = operation.first_access; a < operation.end_access; ++a) {
-      const Access& access = accesses.accesses[a];
+      const Access& access = accesses[a];
       FieldState& state = slots_[access.formal][access.field];
       require(state, access.writes, stream, clock, needed);
-      touch(state, access.writes, stream, sequence);
+      const uint16_t stream_bit = static_cast<uint16_t>(1u << stream);
+      if (access.writes) {
+        state.write(stream_bit, sequence);
+      } else {
+        state.read(stream, stream_bit, sequence);
+      }
     }
     for (uint32_t left = needed.streams; left; left &= left - 1) {
       const int s = std::countr_zero(left);
       if (needed.sequence[s] <= clock[s] || implied(s, needed, clock)) continue;
-      waits_.push_back({{call, operation.first_op}, place(needed.sequence[s])});
+      waits.push_back({first_task + operation.first_op + 1, needed.sequence[s]});
       learn(clock, s, needed.sequence[s], history_[s].at(needed.sequence[s]));
       has_learned = true;
     }
@@ -212,13 +115,13 @@ class Walker {
   }
 
   /// An operation of stream `s` has ended, and with it all that it knew of.
-  static void learn(Clock& clock, int s, uint32_t sequence, const Clock& knew) {
+  static void learn(LinkClock& clock, int s, uint32_t sequence, const LinkClock& knew) {
     join(clock, knew);
     clock[s] = std::max(clock[s], sequence);
   }
 
   /// Whether another wait of the same operation brings the one for stream `s` with it.
-  bool implied(int s, const Needed& needed, const Clock& clock) const {
+  bool implied(int s, const Needed& needed, const LinkClock& clock) const {
     for (uint32_t left = needed.streams; left; left &= left - 1) {
       const int t = std::countr_zero(left);
       if (t == s || needed.sequence[t] <= clock[t]) continue;
@@ -227,30 +130,17 @@ class Walker {
     return false;
   }
 
-  Position place(uint32_t sequence) const {
-    const auto next = std::ranges::upper_bound(first_task_, sequence - 1);
-    return {static_cast<uint32_t>(next - first_task_.begin()) - 1, static_cast<uint16_t>(sequence - 1 - next[-1])};
-  }
-
   /// What is known already needs no wait, nor does what the own stream did.
-  static void require(const FieldState& state, bool writes, int stream, const Clock& clock, Needed& needed) {
-    if (state.write_sequence > clock[state.write_stream] && state.write_stream != stream)
-      needed.at_least(state.write_stream, state.write_sequence);
+  static void require(const FieldState& state, bool writes, int stream, const LinkClock& clock, Needed& needed) {
+    const uint32_t others = ~(1u << stream);
+    const auto need = [&](int s, uint32_t sequence) {
+      if (sequence > clock[s]) needed.at_least(s, sequence);
+    };
+    if (state.writer & others) need(std::countr_zero(state.writer), state.write_sequence);
     if (!writes) return;
-    for (uint32_t left = state.readers & ~(1u << stream); left; left &= left - 1) {
+    for (uint32_t left = state.readers & others; left; left &= left - 1) {
       const int s = std::countr_zero(left);
-      if (state.read_sequence[s] > clock[s]) needed.at_least(s, state.read_sequence[s]);
-    }
-  }
-
-  static void touch(FieldState& state, bool writes, int stream, uint32_t sequence) {
-    if (writes) {
-      state.write_sequence = sequence;
-      state.write_stream = static_cast<uint8_t>(stream);
-      state.readers = 0;
-    } else {
-      state.read_sequence[stream] = sequence;
-      state.readers |= static_cast<uint16_t>(1u << stream);
+      need(s, state.read_sequence[s]);
     }
   }
 
@@ -265,16 +155,14 @@ class Walker {
   const SharedAccesses& accesses_;
   std::vector<PoolPlace> pools_;
   std::vector<FieldState> fields_;
-  std::vector<uint32_t> first_task_;  ///< by call: the sequence of its first task, less 1
-  std::vector<FieldState*> slots_;    ///< of the call's formals
-  std::array<Clock, kStreams> clock_{};
+  std::vector<FieldState*> slots_;  ///< of the call's formals
+  std::array<LinkClock, kStreams> clock_{};
   std::array<History, kStreams> history_;
   std::vector<End> ends_;  ///< of the call's ops
-  std::vector<Wait> waits_;
 };
 
 /// Waits that any use of the body needs: the body alone, every formal a slot of its own.
-void link_body(Plan& plan, uint16_t index, Walker& walker) {
+void link_body(Plan& plan, uint16_t index, Walker& walker, std::vector<LinkWait>& waits) {
   Body& body = plan.bodies[index];
   Program alone;
   for (uint32_t i = 0; i < body.formals.size(); ++i) {
@@ -284,81 +172,159 @@ void link_body(Plan& plan, uint16_t index, Walker& walker) {
   Call call;
   call.body = index;
   alone.calls.push_back(call);
-  for (const Wait& wait : walker.run(alone)) {  // ascending by waiter
-    Op& op = body.ops[wait.waiter.op];
+  walker.run(alone, std::array<uint32_t, 1>{0}, waits);
+  for (const LinkWait& wait : waits) {  // ascending by waiter
+    Op& op = body.ops[wait.waiter - 1];
     if (!op.num_waits) op.first_wait = static_cast<uint32_t>(body.waits.size());
     ++op.num_waits;
-    body.waits.push_back(wait.target.op);
+    body.waits.push_back(static_cast<uint16_t>(wait.target - 1));
   }
 }
 
-uint64_t key(Position p) {
-  return uint64_t{p.call} << 16 | p.op;
+void link_bodies(Plan& plan, const SharedAccesses& accesses) {
+  Walker walker(plan, accesses);
+  std::vector<LinkWait> waits;
+  for (size_t b = 0; b < plan.bodies.size(); ++b) {
+    Body& body = plan.bodies[b];
+    body.waits.clear();
+    for (Op& op : body.ops) op.num_waits = 0, op.first_wait = 0;
+    if (accesses[b].operations.size() < 2) continue;  // it has nothing to wait for
+    const Body& first = plan.bodies[accesses.first_alike(b)];
+    if (&first == &body) {
+      link_body(plan, static_cast<uint16_t>(b), walker, waits);
+      continue;
+    }
+    body.waits = first.waits;
+    for (size_t i = 0; i < body.ops.size(); ++i) {
+      body.ops[i].num_waits = first.ops[i].num_waits;
+      body.ops[i].first_wait = first.ops[i].first_wait;
+    }
+  }
 }
 
-struct SyncItem {
-  uint64_t position;
-  bool records;
-  uint32_t event;
+/// Waits, ascending by waiter, become events: one per awaited task; a slot is free again once its last wait is issued
+/// (CUDA's rule).
+class SyncPlacer {
+ public:
+  void place(Program& program, std::span<const uint32_t> first_task, const std::vector<LinkWait>& waits) {
+    find_events(waits);
+    free_slots_.clear();
+    uint32_t call = 0;
+    size_t next_wait = 0, next_event = 0;
+    while (next_wait < waits.size() || next_event < events_.size()) {
+      const bool records =
+          next_wait == waits.size() || (next_event < events_.size() && events_[next_event].target < waiter(next_wait));
+      const uint32_t sequence = records ? events_[next_event].target : waiter(next_wait);
+      while (call + 1 < program.calls.size() && first_task[call + 1] < sequence) ++call;
+      Call& at = program.calls[call];
+      if (!at.num_syncs) at.first_sync = static_cast<uint32_t>(program.syncs.size());
+      ++at.num_syncs;
+      Event& event = events_[records ? next_event++ : static_cast<uint32_t>(ordered_[next_wait++])];
+      if (records) event.slot = take_slot(program);
+      const uint16_t op = static_cast<uint16_t>(sequence - 1 - first_task[call]);
+      program.syncs.push_back({op, static_cast<uint16_t>(event.slot | (records ? Sync::kRecord : 0))});
+      if (!records && sequence == event.last_waiter) free_slots_.push_back(event.slot);
+    }
+  }
+
+ private:
+  struct Event {
+    uint32_t target = 0, last_waiter = 0;
+    uint16_t slot = 0;
+  };
+
+  uint32_t waiter(size_t i) const { return static_cast<uint32_t>(ordered_[i] >> 32); }
+
+  void find_events(const std::vector<LinkWait>& waits) {
+    events_.clear();
+    by_target_.clear();
+    for (size_t i = 0; i < waits.size(); ++i) by_target_.push_back(uint64_t{waits[i].target} << 32 | i);
+    std::ranges::sort(by_target_);
+    ordered_.resize(waits.size());
+    for (const uint64_t key : by_target_) {
+      const LinkWait& wait = waits[static_cast<uint32_t>(key)];
+      if (events_.empty() || events_.back().target != wait.target) events_.push_back({wait.target, 0, 0});
+      events_.back().last_waiter = wait.waiter;  // the latest comes last
+      ordered_[static_cast<uint32_t>(key)] = uint64_t{wait.waiter} << 32 | (events_.size() - 1);
+    }
+    // Those of one op by event: a few that are side by side.
+    for (size_t i = 1; i < ordered_.size(); ++i) {
+      for (size_t j = i; j > 0 && ordered_[j - 1] > ordered_[j]; --j) std::swap(ordered_[j - 1], ordered_[j]);
+    }
+  }
+
+  uint16_t take_slot(Program& program) {
+    if (free_slots_.empty()) return static_cast<uint16_t>(program.num_events++);
+    const uint16_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+
+  std::vector<Event> events_;        ///< ascending by target
+  std::vector<uint64_t> by_target_;  ///< target and index of each wait
+  std::vector<uint64_t> ordered_;    ///< waiter and event of each wait
+  std::vector<uint16_t> free_slots_;
 };
 
-/// Waits become events: one per awaited task; a slot is free again once its last wait is issued (CUDA's rule).
-void place_syncs(Program& program, std::vector<Wait> waits) {
-  std::sort(waits.begin(), waits.end(), [](const Wait& a, const Wait& b) {
-    return key(a.target) != key(b.target) ? key(a.target) < key(b.target) : key(a.waiter) < key(b.waiter);
-  });
-  std::vector<SyncItem> items;
-  std::vector<uint64_t> last_wait;
-  for (size_t i = 0; i < waits.size(); ++i) {
-    if (i == 0 || key(waits[i].target) != key(waits[i - 1].target)) {
-      items.push_back({key(waits[i].target), true, static_cast<uint32_t>(last_wait.size())});
-      last_wait.push_back(0);
-    }
-    items.push_back({key(waits[i].waiter), false, static_cast<uint32_t>(last_wait.size() - 1)});
-    last_wait.back() = std::max(last_wait.back(), key(waits[i].waiter));
-  }
-  std::sort(items.begin(), items.end(), [](const SyncItem& a, const SyncItem& b) {
-    return a.position != b.position ? a.position < b.position
-           : a.records != b.records ? a.records < b.records
-                                    : a.event < b.event;
-  });
-  std::vector<uint16_t> slot(last_wait.size()), free_slots;
-  for (const SyncItem& item : items) {
-    Call& call = program.calls[item.position >> 16];
-    if (!call.num_syncs) call.first_sync = static_cast<uint32_t>(program.syncs.size());
-    ++call.num_syncs;
-    const uint16_t op = static_cast<uint16_t>(item.position & 0xffff);
-    if (item.records) {
-      if (free_slots.empty()) {
-        slot[item.event] = static_cast<uint16_t>(program.num_events++);
-      } else {
-        slot[item.event] = free_slots.back();
-        free_slots.pop_back();
-      }
-      program.syncs.push_back({op, static_cast<uint16_t>(slot[item.event] | Sync::kRecord)});
-    } else {
-      program.syncs.push_back({op, slot[item.event]});
-      if (item.position == last_wait[item.event]) free_slots.push_back(slot[item.event]);
-    }
-  }
+/// Whether what is found for the one holds for the other: the same slots in calls that do the same.
+bool walks_alike(const Program& a, const Program& b, const SharedAccesses& accesses) {
+  const auto same_pool = [](const Pool& x, const Pool& y) { return x.record == y.record && x.slots == y.slots; };
+  const auto same_call = [&](const Call& x, const Call& y) {
+    return x.first_arg == y.first_arg && accesses.first_alike(x.body) == accesses.first_alike(y.body);
+  };
+  return a.args.size() == b.args.size() && a.calls.size() == b.calls.size() &&
+         std::ranges::equal(a.args, b.args, {}, &Arg::bits, &Arg::bits) &&
+         std::ranges::equal(a.pools, b.pools, same_pool) && std::ranges::equal(a.calls, b.calls, same_call);
 }
+
+class ProgramLinker {
+ public:
+  ProgramLinker(const Plan& plan, const SharedAccesses& accesses)
+      : plan_(plan), accesses_(accesses), calls_(plan, accesses), tasks_(plan, accesses) {}
+
+  void link(Program& program) {
+    program.syncs.clear();
+    program.num_events = 0;
+    first_task_.clear();
+    uint32_t tasks = 0;
+    for (Call& call : program.calls) {
+      call.num_syncs = 0, call.first_sync = 0;
+      first_task_.push_back(tasks);
+      tasks += static_cast<uint32_t>(plan_.bodies[call.body].ops.size());
+    }
+    if (last_ && walks_alike(*last_, program, accesses_)) return copy(*last_, program);
+    if (!calls_.run(program, first_task_, waits_)) tasks_.run(program, first_task_, waits_);
+    placer_.place(program, first_task_, waits_);
+    last_ = &program;
+  }
+
+ private:
+  static void copy(const Program& linked, Program& program) {
+    program.syncs = linked.syncs;
+    program.num_events = linked.num_events;
+    for (size_t c = 0; c < program.calls.size(); ++c) {
+      program.calls[c].first_sync = linked.calls[c].first_sync;
+      program.calls[c].num_syncs = linked.calls[c].num_syncs;
+    }
+  }
+
+  const Plan& plan_;
+  const SharedAccesses& accesses_;
+  CallWalker calls_;
+  Walker tasks_;
+  SyncPlacer placer_;
+  const Program* last_ = nullptr;     ///< the last that was not copied: alike are neighbours in a pipeline
+  std::vector<uint32_t> first_task_;  ///< by call: how many tasks are before it
+  std::vector<LinkWait> waits_;
+};
 
 }  // namespace
 
 void link(Plan& plan) {
-  for (Body& body : plan.bodies) {
-    body.waits.clear();
-    for (Op& op : body.ops) op.num_waits = 0, op.first_wait = 0;
-  }
-  const SharedAccesses accesses = shared_accesses(plan);
-  Walker walker(plan, accesses);
-  for (size_t b = 0; b < plan.bodies.size(); ++b) link_body(plan, static_cast<uint16_t>(b), walker);
-  for (Program& program : plan.programs) {
-    program.syncs.clear();
-    program.num_events = 0;
-    for (Call& call : program.calls) call.num_syncs = 0, call.first_sync = 0;
-    place_syncs(program, walker.run(program));
-  }
+  const SharedAccesses accesses(plan);
+  link_bodies(plan, accesses);
+  ProgramLinker linker(plan, accesses);
+  for (Program& program : plan.programs) linker.link(program);
 }
 
 }  // namespace pgram

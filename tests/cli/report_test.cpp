@@ -39,6 +39,10 @@ TEST(Report, ItsCommandsShowTheSameCases) {
   ASSERT_EQ(report.code, 0) << report.err;
   EXPECT_NE(report.out.find(html), std::string::npos);
   const std::string page = test::file_text(html);
+  const Outcome tables = run(folder, "report " + results + " --json --out " + folder / "again.html");
+  ASSERT_EQ(tables.code, 0) << tables.err;
+  EXPECT_EQ(test::file_text(folder / "again.html"), page);
+  const nlohmann::json front = nlohmann::json::parse(tables.out).at("questions").at(0).at("front");
 
   // The front's table: the fifth cell of each row is the step time, to nine digits.
   std::vector<double> seconds;
@@ -55,6 +59,11 @@ TEST(Report, ItsCommandsShowTheSameCases) {
   while (at != std::string::npos && commands.size() < seconds.size())
     commands.push_back(unescaped("pgram simulate " + between(page, at, ">pgram simulate ", "</td>")));
   ASSERT_GE(seconds.size(), 2u);
+  ASSERT_GE(front.size(), 2u);
+  for (size_t i = 0; i < front.size(); ++i) {
+    EXPECT_EQ(front[i].at("command"), commands.at(i));
+    EXPECT_NEAR(front[i].at("step_time").get<double>() / seconds.at(i), 1, 5e-9);  // of nine digits
+  }
   for (size_t i = 0; i < std::min<size_t>(seconds.size(), 3); ++i) {
     const Outcome again = run(folder, commands[i].substr(6) + " --json");
     ASSERT_EQ(again.code, 0) << commands[i] << again.err;
@@ -77,6 +86,8 @@ TEST(Report, SaysWhatIsWrong) {
   expect_refused(folder.write("text.db", "not a database, but long enough to be one\n") + " --out x.html", "text.db");
   expect_refused(results + " --out x.html --sweep huge", "--sweep: " + results + " holds no sweep 'huge', but tiny");
   expect_refused(results + " --out x.html --where 'mfu >'", "--where");
+  expect_refused(results, "--out: missing: the page to write");
+  expect_refused(results + " --out - --json", "--out: the page and --json both go to standard output");
   expect_refused(results + " --out x.html --where 'no_column = 1'", "--where");
   expect_refused(results + " --out " + folder / "nowhere/x.html", "cannot write this file");
 }

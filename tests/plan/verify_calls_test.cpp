@@ -46,6 +46,15 @@ class Chance {
     return make_plan(m, l, w);
   }
 
+  /// One slot under two names; false: the call by chance has no formals that could be.
+  bool name_twice(const Plan& plan, Program& program) {
+    const Call& call = of(program.calls);
+    const std::vector<uint16_t>& formals = plan.bodies[call.body].formals;
+    const size_t a = below(formals.size()), b = below(formals.size());
+    if (formals[a] == formals[b]) program.args[call.first_arg + a] = program.args[call.first_arg + b];
+    return a != b && formals[a] == formals[b];
+  }
+
   /// One small change that keeps every index within its bounds.
   void spoil(Plan& plan) {
     Program& program = of(plan.programs);
@@ -116,13 +125,9 @@ class Chance {
             static_cast<uint16_t>(below(plan.bodies[call.body].ops.size()));
         break;
       }
-      case 9: {  // one slot under two names
-        const Call& call = of(program.calls);
-        const std::vector<uint16_t>& formals = plan.bodies[call.body].formals;
-        const size_t a = below(formals.size()), b = below(formals.size());
-        if (formals[a] == formals[b]) program.args[call.first_arg + a] = program.args[call.first_arg + b];
+      case 9:
+        name_twice(plan, program);
         break;
-      }
       case 10: {
         Body& body = of(plan.bodies);
         if (!body.waits.empty()) of(body.waits) = static_cast<uint16_t>(below(body.ops.size()));
@@ -276,13 +281,15 @@ TEST(VerifyCalls, SyncsOutOfOrder) {
 
 TEST(VerifyCalls, WaitsAreThoseOfEveryFieldOfEveryTask) {
   Chance chance(3);
-  for (int i = 0; i < 60; ++i) {
+  int named_twice = 0;
+  for (int i = 0; i < 90; ++i) {
     Plan plan = chance.plan();
-    if (i % 2) {  // waits of plans that no planner makes, too
+    if (i % 3) {  // waits of plans that no planner makes, too
       for (int n = 0; n < 4; ++n) {
         Program& program = chance.of(plan.programs);
         std::swap(chance.of(program.calls), chance.of(program.calls));
       }
+      for (int n = 0; i % 3 == 2 && n < 8; ++n) named_twice += chance.name_twice(plan, chance.of(plan.programs));
       link(plan);
     }
     for (const Program& program : plan.programs)
@@ -308,6 +315,7 @@ TEST(VerifyCalls, WaitsAreThoseOfEveryFieldOfEveryTask) {
       ASSERT_EQ(waits, slow_waits(bare, alone)) << body.name;
     }
   }
+  EXPECT_GT(named_twice, 10);
 }
 
 }  // namespace

@@ -68,6 +68,8 @@ TEST(BatchTutorial, EveryCommandRunsAndSaysWhatThePageConcludes) {
   // The smaller batch: four cards are cheaper on 512 GPUs and dearer on 1,024.
   expect_in_order(answer_to("global_batch = 1024"), {"dgx-h100-4nic:64 ", "tp8.pp4.dp16.sp", "dgx-h100:64 ",
                                                      "dgx-h100:128 ", "tp8.pp4.dp32.sp", "dgx-h100-4nic:128 "});
+  expect_in_order(answer_to("70b.db --json"), {"\"questions\"", "\"best_layouts\"", "\"kind\": \"dgx-h100\"",
+                                               "\"cost_per_token\"", "\"front\"", "\"command\""});
   expect_in_order(answer_to("merge"), {"12 rows from 2 files"});
   expect_in_order(answer_to("goodput"), {"llama-3.1-70b on dgx-h100:128", "best", "for a million tokens"});
   expect_in_order(answer_to("scale"),

@@ -217,16 +217,16 @@ TEST(Report, OfAResultsFile) {
   sweep.name = "first", sweep.text = "text of first\n";
   sweep::Results::open_or_make(path, sweep, rows.size()).add("first", rows);
   const sweep::Results results = sweep::Results::open(path);
-  const std::string page = report_of(results, path, "", "devices = 64");
+  const std::string page = sweep_page(read_report(results, path, "", "devices = 64"));
   EXPECT_TRUE(contains(page, "Of the cases where devices = 64: "));
   EXPECT_TRUE(contains(page, "text of first\n"));
   EXPECT_FALSE(contains(page, "not finished"));
   EXPECT_FALSE(contains(page, "dgx-h100:128,"));
-  EXPECT_THROW(report_of(results, path, "other", ""), InputError);
+  EXPECT_THROW(read_report(results, path, "other", ""), InputError);
   sweep.name = "second", sweep.text = "text of second\n";
   sweep::Results::open_or_make(path, sweep, 7);
-  EXPECT_THROW(report_of(results, path, "", ""), InputError);
-  EXPECT_TRUE(contains(report_of(results, path, "second", ""), "There are no cases to show."));
+  EXPECT_THROW(read_report(results, path, "", ""), InputError);
+  EXPECT_TRUE(contains(sweep_page(read_report(results, path, "second", "")), "There are no cases to show."));
 }
 
 }  // namespace
