@@ -38,11 +38,6 @@ class EventLoop {
   /// The task at the head has the stream: it arrives if it is issued and all that it waits for has ended. Else it is
   /// tried again when what it met first has changed.
   void try_head(StreamHead&);
-  static void wait_for(StreamHead& head, StreamHead& other, uint32_t ticket) {
-    head.awaited = ticket;
-    other.blocked |= static_cast<uint16_t>(1u << head.dense);
-    other.wake = std::min(other.wake, ticket);
-  }
   bool beyond_window(Rank&, uint32_t ticket) const;
   /// The stream's tasks before `ticket` have ended.
   void pass_ended(StreamHead&, uint32_t ticket);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -17,10 +18,10 @@ struct Event {
   uint64_t what = 0;
 };
 
-/// For events that are never before the last one that left: a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990). An
-/// event is put by the highest bit in which its time differs from that one's, so that events of equal time, of which
-/// alike ranks make many, are never compared, and others seldom. Events of equal time leave in an order that depends
-/// only on what came before, the same in every run.
+/// For events that are never before the last one that left: a radix heap (Ahuja, Mehlhorn, Orlin and Tarjan 1990). An
+/// event lies by the highest bit in which its time differs from that one's, so that events of equal time, of which
+/// alike ranks make many, are never compared, and others seldom. Events of equal time leave in the order in which they
+/// came.
 class EventQueue {
  public:
   bool empty() const { return filled_ == 0; }
@@ -36,10 +37,11 @@ class EventQueue {
 
   Event pop() {
     if (!(filled_ & 1)) refill();
-    std::vector<Event>& now = buckets_[0].events;
-    const Event first = now[left_++];
-    if (left_ == now.size()) {
-      now.clear();
+    Bucket& earliest = buckets_[0];
+    const Event first = earliest.events[left_++];
+    if (left_ == earliest.events.size()) {
+      earliest.events.clear();
+      earliest.least = kNever;
       left_ = 0;
       filled_ &= ~uint64_t{1};
     }
@@ -48,23 +50,24 @@ class EventQueue {
 
  private:
   struct Bucket {
-    Picoseconds least = std::numeric_limits<Picoseconds>::max();
+    Picoseconds least = kNever;
     std::vector<Event> events;
   };
+  static constexpr Picoseconds kNever = std::numeric_limits<Picoseconds>::max();
 
   /// The earliest events go to the first bucket, and those that were beside them to others before theirs.
   void refill() {
     Bucket& bucket = buckets_[std::countr_zero(filled_)];
     filled_ &= filled_ - 1;
-    last_ = std::exchange(bucket.least, std::numeric_limits<Picoseconds>::max());
+    last_ = std::exchange(bucket.least, kNever);
     for (const Event& event : bucket.events) push(event);
     bucket.events.clear();
   }
 
-  std::array<Bucket, 64> buckets_;  // all times in the first are `last_`
+  std::array<Bucket, 64> buckets_;  // the first: those at `last_`
   uint64_t filled_ = 0;             // buckets, as bits
+  size_t left_ = 0;                 // so many of the first bucket
   Picoseconds last_ = 0;
-  size_t left_ = 0;  // so many of the first bucket
 };
 
 }  // namespace pgram::sim

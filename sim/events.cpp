@@ -18,34 +18,6 @@ static bool runs_calls_as_one(const Problem& problem) {
   return std::ranges::any_of(problem.plan.bodies, [](const Body& b) { return b.ops.size() >= kFewestReplayed; });
 }
 
-/// As `order` numbers them.
-static std::vector<StreamOp> stream_ops(const Problem& problem, const StreamOrder& order, const OpCost* costs,
-                                        const std::vector<BodyStreams>& bodies) {
-  std::vector<StreamOp> result;
-  result.reserve(order.num_ops);
-  for (const StreamOrder::Used& used : order.bodies) {
-    const Body& body = problem.plan.bodies[used.body];
-    const BodyStreams& streams = bodies[used.body];
-    for (size_t i = 0; i < body.ops.size(); ++i) {
-      const uint16_t index = body.grouped ? static_cast<uint16_t>(i) : streams.ops[i];
-      const Op& op = body.ops[index];
-      StreamOp& own = result.emplace_back();
-      own.cost = problem.first_op[used.body] + index;
-      own.hold = costs[own.cost].hold;
-      own.tail = costs[own.cost].tail;
-      own.first_wait = used.first_own_wait + op.first_wait;
-      own.num_waits = op.num_waits;
-      own.op = index;
-      own.comm = op.comm;
-      own.kernel = op.kernel;
-      own.last = body.grouped || i + 1 == streams.first[static_cast<size_t>(op.stream) + 1];
-      own.grouped = body.grouped;
-      own.first_compute = op.stream == Stream::compute && i == streams.first[static_cast<size_t>(Stream::compute)];
-    }
-  }
-  return result;
-}
-
 template <bool kShares>
 EventLoop<kShares>::EventLoop(const Problem& problem)
     : problem_(problem),
@@ -115,7 +87,7 @@ void EventLoop<kShares>::add_rank(const Instance& instance) {
   rank.instance = &instance;
   rank.order = &orders_.try_emplace(instance.program, problem_.plan, bodies_, problem_.usage, role).first->second;
   std::vector<StreamOp>& ops = ops_[instance.costs];
-  if (ops.empty()) ops = stream_ops(problem_, *rank.order, instance.costs, bodies_);
+  if (ops.empty()) ops = stream_ops(problem_.plan, bodies_, *rank.order, instance.costs, problem_.first_op);
   rank.ops = ops.data();
   rank.first_stream = static_cast<uint32_t>(streams_.size());
   rank.num_streams = static_cast<uint32_t>(rank.order->streams.size());
@@ -177,7 +149,9 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
         }
       }
     }
-    wait_for(stream, streams[other], ticket);
+    stream.awaited = ticket;
+    streams[other].blocked |= static_cast<uint16_t>(1u << stream.dense);
+    streams[other].wake = std::min(streams[other].wake, ticket);
     return true;
   };
   if (beyond_window(rank, stream.ticket)) {
@@ -216,14 +190,17 @@ void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
   if (stream.wake >= ticket) return;
   stream.wake = kNoTicket;
   StreamHead* const streams = streams_beside(stream);
-  for (uint32_t waiting = std::exchange(stream.blocked, uint16_t{0}); waiting; waiting &= waiting - 1) {
-    StreamHead& other = streams[std::countr_zero(waiting)];
-    if (other.awaited < ticket) {
-      try_head(other);
+  uint32_t ready = 0;
+  for (uint32_t waiting = stream.blocked; waiting; waiting &= waiting - 1) {
+    const uint32_t awaited = streams[std::countr_zero(waiting)].awaited;
+    if (awaited < ticket) {
+      ready |= waiting & -waiting;
     } else {
-      wait_for(other, stream, other.awaited);
+      stream.wake = std::min(stream.wake, awaited);
     }
   }
+  stream.blocked &= static_cast<uint16_t>(~ready);
+  for (; ready; ready &= ready - 1) try_head(streams[std::countr_zero(ready)]);
 }
 
 template <bool kShares>

@@ -15,21 +15,6 @@ namespace pgram::sim {
 enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2 };
 enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins, replay_passes, replay_ends };
 
-/// All that a task reads of its op and what that costs. Those of a call on one stream lie in a row, those of a program
-/// near one another.
-struct StreamOp {
-  Picoseconds hold = 0, tail = 0;
-  uint32_t cost = 0;  // place in Instance::costs and Instance::transfers
-  uint32_t first_wait = 0;
-  uint16_t op = 0, comm = kNoComm;
-  uint8_t num_waits = 0;
-  Kernel kernel = Kernel::opaque;
-  bool last : 1 = false;           // of its call on its stream
-  bool grouped : 1 = false;        // those of its group follow
-  bool first_compute : 1 = false;  // of its call
-};
-static_assert(sizeof(StreamOp) == 32);
-
 /// A task at the head of its stream. A stream has one at a time, which has the stream's number; those of a group have
 /// further numbers in a row, and the stream's own stands for all.
 struct Running {

@@ -109,4 +109,32 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
   }
 }
 
+std::vector<StreamOp> stream_ops(const Plan& plan, const std::vector<BodyStreams>& of_bodies, const StreamOrder& order,
+                                 const OpCost* costs, const std::vector<uint32_t>& first_op) {
+  std::vector<StreamOp> result;
+  result.reserve(order.num_ops);
+  for (const StreamOrder::Used& used : order.bodies) {
+    const Body& body = plan.bodies[used.body];
+    const BodyStreams& streams = of_bodies[used.body];
+    for (size_t i = 0; i < body.ops.size(); ++i) {
+      const uint16_t index = body.grouped ? static_cast<uint16_t>(i) : streams.ops[i];
+      const Op& op = body.ops[index];
+      const size_t stream = static_cast<size_t>(op.stream);
+      StreamOp& own = result.emplace_back();
+      own.cost = first_op[used.body] + index;
+      own.hold = costs[own.cost].hold;
+      own.tail = costs[own.cost].tail;
+      own.first_wait = used.first_own_wait + op.first_wait;
+      own.num_waits = op.num_waits;
+      own.op = index;
+      own.comm = op.comm;
+      own.kernel = op.kernel;
+      own.last = body.grouped || i + 1 == streams.first[stream + 1];
+      own.grouped = body.grouped;
+      own.first_compute = op.stream == Stream::compute && i == streams.first[stream];
+    }
+  }
+  return result;
+}
+
 }  // namespace pgram::sim

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/plan/plan.h"
+#include "sim/costs.h"
 #include "sim/groups.h"
 
 namespace pgram::sim {
@@ -59,5 +60,24 @@ struct StreamOrder {
 
   StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Usage&, uint32_t role);
 };
+
+/// All that a task reads of its op and what that costs. Those of a call on one stream lie in a row, those of a program
+/// near one another.
+struct StreamOp {
+  Picoseconds hold = 0, tail = 0;
+  uint32_t cost = 0;  // place in Instance::costs and Instance::transfers
+  uint32_t first_wait = 0;
+  uint16_t op = 0, comm = kNoComm;
+  uint8_t num_waits = 0;
+  Kernel kernel = Kernel::opaque;
+  bool last : 1 = false;           // of its call on its stream
+  bool grouped : 1 = false;        // those of its group follow
+  bool first_compute : 1 = false;  // of its call
+};
+static_assert(sizeof(StreamOp) == 32);
+
+/// Of the program's ops, as `order` numbers them. `costs` and `first_op`: see Instance and Problem.
+std::vector<StreamOp> stream_ops(const Plan&, const std::vector<BodyStreams>&, const StreamOrder& order,
+                                 const OpCost* costs, const std::vector<uint32_t>& first_op);
 
 }  // namespace pgram::sim
