@@ -85,6 +85,7 @@ struct CallPart {
     if (ticket - next_ticket < next_count) return count + (ticket - next_ticket);
     return kNone;
   }
+  uint32_t tasks() const { return uint32_t{count} - first + next_count; }
   uint32_t last_ticket() const { return next_count ? next_ticket + next_count - 1 : first_ticket + count - 1; }
 };
 

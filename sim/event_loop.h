@@ -65,7 +65,13 @@ class EventLoop {
   static bool is_part(const StreamHead& stream, const CallPart& part) {
     return stream.ticket != kNoTicket && part.place(stream.visit->call, *stream.op) != kNone;
   }
+  /// Of the task at the head of a stream of the part.
+  static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
+    return calls.replay->ops[calls.part.place(stream.visit->call, *stream.op)];
+  }
   void pass_replayed(StreamHead&, const RankCalls&);
+  static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
+  void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
   void go_on_as_flow(uint32_t index);

@@ -86,7 +86,8 @@ bool EventLoop<kShares>::find_part(uint32_t index, CallPart& part) {
   };
   if (!ready || !are_free(body)) return false;
   if (visit.next != kNoTicket) add_next(rank.visits[visit.next], r, part);
-  return (part.next == kNone || are_free(calls_[r].bodies[part.next_body])) && !beyond_window(rank, part.last_ticket());
+  return part.tasks() >= kFewestReplayed && (part.next == kNone || are_free(calls_[r].bodies[part.next_body])) &&
+         !beyond_window(rank, part.last_ticket());
 }
 
 /// Tasks of the next call before its first compute task, if they wait for nobody outside of the part.
@@ -195,7 +196,7 @@ bool EventLoop<kShares>::replay(uint32_t index) {
     calls.records = true;
     calls.since = now_;
     calls.share = share;
-    calls.left = part.count - part.first + part.next_count;
+    calls.left = part.tasks();
     calls.times = {std::vector<CallTimes::Op>(part.count + part.next_count), {}, part.waits, 0, 0};
     calls.part = std::move(part);
     return false;
@@ -203,19 +204,23 @@ bool EventLoop<kShares>::replay(uint32_t index) {
   const CallTimes& times = known->second;
   if (times.waits != part.waits) return false;
   StreamHead* const streams = streams_.data() + rank.first_stream;
-  bool ready = true;
+  // Streams that are free before the end and may have something to do until then. Compute beside the part's collectives
+  // would be slowed down by them.
+  uint32_t early = 0;
   each_bit(part.streams, [&](uint32_t d) {
-    // Who waits from outside must wait until the end ...
-    each_bit(streams[d].blocked & ~part.streams, [&](uint32_t outside) {
-      const uint32_t place = part.place(streams[outside].awaited);
-      if (place != kNone && passed(part, times, streams[d].name, place) != times.end) ready = false;
-    });
-    // ... and a stream that is free before must have nothing to do until then.
-    ready = ready && ((times.late >> d & 1) || waits_for_end(rank, streams[d], part, times));
+    if (!(times.late >> d & 1) && !waits_for_end(rank, streams[d], part, times)) early |= 1u << d;
   });
-  if (!ready) return false;
+  if (early >> compute_of(rank) & 1) return false;
 
-  each_bit(part.streams, [&](uint32_t d) { streams[d].blocked &= static_cast<uint16_t>(~part.streams); });
+  each_bit(part.streams, [&](uint32_t d) {
+    if (early >> d & 1) push_other(now_ + passed(part, times, streams[d].name, kNone), Other::replay_passes, r);
+    streams[d].blocked &= static_cast<uint16_t>(~part.streams);
+    each_bit(streams[d].blocked, [&](uint32_t outside) {
+      const uint32_t place = part.place(streams[outside].awaited);
+      const Picoseconds time = place == kNone ? times.end : passed(part, times, streams[d].name, place);
+      if (time != times.end) push_other(now_ + time, Other::replay_passes, r);
+    });
+  });
   calls.replay = &times;
   calls.since = now_;
   calls.part = std::move(part);
@@ -228,7 +233,7 @@ template <bool kShares>
 void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls) {
   Rank& rank = ranks_[stream.rank];
   const uint32_t call = stream.visit->call;
-  const CallTimes::Op& times = calls.replay->ops[calls.part.place(call, *stream.op)];
+  const CallTimes::Op& times = times_of(stream, calls);
   const Picoseconds end = calls.since + times.end;
   Span*& span = rank.spans[static_cast<size_t>(&stream - &streams_[rank.first_stream])];
   if (span) {
@@ -241,10 +246,31 @@ void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& call
   next_head(stream);
 }
 
+/// Somebody waits for a task in the middle of the part, or for its stream: what has ended is passed, and streams that
+/// are past the part go on.
+template <bool kShares>
+void EventLoop<kShares>::pass_some(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  if (!calls.replay) return;  // disturbed meanwhile
+  if (calls.since + calls.replay->end <= now_) return end_replay(r);
+  const Rank& rank = ranks_[r];
+  const uint32_t streams = calls.part.streams;
+  each_bit(streams, [&](uint32_t d) {
+    StreamHead& stream = streams_[rank.first_stream + d];
+    while (is_part(stream, calls.part) && calls.since + times_of(stream, calls).end <= now_)
+      pass_replayed(stream, calls);
+    stream.unended = stream.ticket;
+    if (!is_part(stream, calls.part) && d != compute_of(rank)) calls.part.streams &= ~(1u << d);
+  });
+  const uint32_t free = streams & ~calls.part.streams;
+  each_bit(streams, [&](uint32_t d) { pass_ended(rank.first_stream + d, streams_[rank.first_stream + d].ticket); });
+  each_bit(free, [&](uint32_t d) { try_head(rank.first_stream + d); });
+}
+
 template <bool kShares>
 void EventLoop<kShares>::end_replay(uint32_t r) {
   RankCalls& calls = calls_[r];
-  if (!calls.replay || calls.since + calls.replay->end != now_) return;  // disturbed meanwhile
+  if (!calls.replay || calls.since + calls.replay->end != now_) return;  // over, or disturbed meanwhile
   const uint32_t first = ranks_[r].first_stream;
   each_bit(calls.part.streams, [&](uint32_t d) {
     StreamHead& stream = streams_[first + d];
@@ -269,14 +295,13 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   each_bit(calls.part.streams, [&](uint32_t d) {
     const uint32_t index = rank.first_stream + d;
     StreamHead& stream = streams_[index];
-    const auto at = [&] { return times.ops[calls.part.place(stream.visit->call, *stream.op)]; };
-    while (is_part(stream, calls.part) && at().end < elapsed) pass_replayed(stream, calls);
+    while (is_part(stream, calls.part) && times_of(stream, calls).end < elapsed) pass_replayed(stream, calls);
     stream.unended = stream.ticket;
-    if (!is_part(stream, calls.part) || at().begin >= elapsed) return;
+    if (!is_part(stream, calls.part) || times_of(stream, calls).begin >= elapsed) return;
     Running& task = running_[index];
     set_up(task, stream, steps_[stream.visit->body], *stream.op);
     stream.arrived = true;
-    task.arrival = calls.since + at().begin;
+    task.arrival = calls.since + times_of(stream, calls).begin;
     begin_span(task, task.arrival);
     if (kShares && problem_.shared_sms && task.meeting == kNone && task.cost->hold > 0) {
       computes = index;
@@ -285,14 +310,14 @@ void EventLoop<kShares>::disturb(uint32_t r) {
     if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
       sms_.take(now_, r, transfer->sm_share);
     if (task.meeting != kNone && shares_links(task)) return go_on_as_flow(index);
-    schedule_end(index, task.arrival, at().end - at().begin);
+    schedule_end(index, task.arrival, times_of(stream, calls).end - times_of(stream, calls).begin);
   });
   if (computes != kNone) {
     const uint16_t op = *streams_[computes].op;
     double left = static_cast<double>(running_[computes].cost->hold);
     Picoseconds at = times.ops[op].begin;
     for (const CallTimes::Slowed& slowed : times.slowed) {
-      if (slowed.op != op || slowed.at >= elapsed) continue;
+      if (slowed.op != op || slowed.at > elapsed) continue;
       left = slowed.left;
       at = slowed.at;
     }

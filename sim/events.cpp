@@ -135,12 +135,16 @@ void EventLoop<kShares>::try_head(uint32_t index) {
   StreamHead* const streams = streams_.data() + rank.first_stream;
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
-    if (calls && calls->replay && calls->part.streams >> other & 1) {
+    while (calls && calls->replay && calls->part.streams >> other & 1) {
       const uint32_t place = calls->part.place(ticket);
-      if (place != kNone && passed(calls->part, *calls->replay, streams[other].name, place) != calls->replay->end) {
-        disturb(stream.rank);
-        if (streams[other].unended > ticket) return false;
+      const Picoseconds end = calls->replay->end;
+      const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
+      if (calls->since + time > now_) {
+        if (time != end) push_other(calls->since + time, Other::replay_passes, stream.rank);
+        break;
       }
+      pass_some(stream.rank);
+      if (streams[other].unended > ticket) return false;
     }
     stream.awaited = ticket;
     streams[other].blocked |= static_cast<uint16_t>(1u << self);
@@ -232,11 +236,8 @@ void EventLoop<kShares>::set_up(Running& task, const StreamHead& stream, const S
   if (span) task.span = span++;
   if (kShares && !calls_.empty() && calls_[stream.rank].records) {
     RankCalls& calls = calls_[stream.rank];
-    if (const uint32_t place = calls.part.place(task.call, task.op); place != kNone) {
+    if (const uint32_t place = calls.part.place(task.call, task.op); place != kNone)
       calls.times.ops[place].begin = now_ - calls.since;
-    } else if (calls.part.streams >> (task.stream - rank.first_stream) & 1) {
-      calls.records = false;  // not closed: the next call has begun
-    }
   }
 }
 
@@ -259,7 +260,7 @@ void EventLoop<kShares>::take_sms(const Running& task, double share) {
   if (share == 0) return;
   const uint32_t rank = task.rank;
   RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
-  if (calls && calls->replay) disturb(rank);
+  while (calls && calls->replay) disturb(rank);  // what follows may run as one too
   if (calls && calls->records && calls->part.place(task.call, task.op) == kNone) calls->records = false;
   const Picoseconds end = sms_.take(now_, rank, share);
   if (end < 0) return;
@@ -375,6 +376,8 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
       return;
     case Other::link_changes:
       return link_changes(index);
+    case Other::replay_passes:
+      return pass_some(index);
     case Other::replay_ends:
       return end_replay(index);
     case Other::step_begins:

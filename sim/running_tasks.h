@@ -13,7 +13,7 @@ namespace pgram::sim {
 /// What happens at an event's time, in the lower bits of Event::what. kFreed: the task at the head of a stream holds it
 /// no longer; kEnded: a stream's tasks before a ticket have ended; kOther: what the next bits say.
 enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2 };
-enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins, replay_ends };
+enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins, replay_passes, replay_ends };
 
 /// A task that has arrived at the head of its stream, one cache line. A stream has one at a time, which has the
 /// stream's number; those of a group have further numbers in a row, and the first one's stream stands for all.
