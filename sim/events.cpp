@@ -135,16 +135,16 @@ void EventLoop<kShares>::try_head(uint32_t index) {
   StreamHead* const streams = streams_.data() + rank.first_stream;
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
-    if (calls && calls->replay && calls->part.streams >> other & 1) {
+    while (calls && calls->replay && calls->part.streams >> other & 1) {
       const uint32_t place = calls->part.place(ticket);
       const Picoseconds end = calls->replay->end;
       const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
-      if (calls->since + time <= now_) {
-        pass_some(stream.rank);
-        if (streams[other].unended > ticket) return false;
-      } else if (time != end) {
-        push_other(calls->since + time, Other::replay_passes, stream.rank);
+      if (calls->since + time > now_) {
+        if (time != end) push_other(calls->since + time, Other::replay_passes, stream.rank);
+        break;
       }
+      pass_some(stream.rank);
+      if (streams[other].unended > ticket) return false;
     }
     stream.awaited = ticket;
     streams[other].blocked |= static_cast<uint16_t>(1u << self);
@@ -236,11 +236,8 @@ void EventLoop<kShares>::set_up(Running& task, const StreamHead& stream, const S
   if (span) task.span = span++;
   if (kShares && !calls_.empty() && calls_[stream.rank].records) {
     RankCalls& calls = calls_[stream.rank];
-    if (const uint32_t place = calls.part.place(task.call, task.op); place != kNone) {
+    if (const uint32_t place = calls.part.place(task.call, task.op); place != kNone)
       calls.times.ops[place].begin = now_ - calls.since;
-    } else if (calls.part.streams >> (task.stream - rank.first_stream) & 1) {
-      calls.records = false;  // not closed: the next call has begun
-    }
   }
 }
 
