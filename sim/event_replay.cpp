@@ -208,14 +208,16 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   const CallTimes& times = known->second;
   if (times.waits != part.waits) return false;
   StreamHead* const streams = streams_beside(compute);
-  // A stream that is free before the end must have nothing to do until then.
-  bool ready = true;
+  // Streams that are free before the end and may have something to do until then. Compute beside the part's collectives
+  // would be slowed down by them.
+  uint32_t early = 0;
   each_bit(part.streams, [&](uint32_t d) {
-    ready = ready && ((times.late >> d & 1) || waits_for_end(rank, streams[d], part, times));
+    if (!(times.late >> d & 1) && !waits_for_end(rank, streams[d], part, times)) early |= 1u << d;
   });
-  if (!ready) return false;
+  if (early >> compute_of(rank) & 1) return false;
 
   each_bit(part.streams, [&](uint32_t d) {
+    if (early >> d & 1) push_other(now_ + passed(part, times, streams[d].name, kNone), Other::replay_passes, r);
     streams[d].blocked &= static_cast<uint16_t>(~part.streams);
     each_bit(streams[d].blocked, [&](uint32_t outside) {
       const uint32_t place = part.place(streams[outside].awaited);
@@ -248,25 +250,32 @@ void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& call
   next_head(stream);
 }
 
-/// Somebody outside waits for a task in the middle of the part, which ends now.
+/// Somebody waits for a task in the middle of the part, or for its stream: what has ended is passed, and streams that
+/// are past the part go on.
 template <bool kShares>
 void EventLoop<kShares>::pass_some(uint32_t r) {
-  const RankCalls& calls = calls_[r];
+  RankCalls& calls = calls_[r];
   if (!calls.replay) return;  // disturbed meanwhile
-  const uint32_t first = ranks_[r].first_stream, streams = calls.part.streams;
+  if (calls.since + calls.replay->end <= now_) return end_replay(r);
+  const Rank& rank = ranks_[r];
+  StreamHead* const of_rank = streams_.data() + rank.first_stream;
+  const uint32_t streams = calls.part.streams;
   each_bit(streams, [&](uint32_t d) {
-    StreamHead& stream = streams_[first + d];
+    StreamHead& stream = of_rank[d];
     while (is_part(stream, calls.part) && calls.since + times_of(stream, calls).end <= now_)
       pass_replayed(stream, calls);
     stream.unended = stream.ticket;
+    if (!is_part(stream, calls.part) && d != compute_of(rank)) calls.part.streams &= ~(1u << d);
   });
-  each_bit(streams, [&](uint32_t d) { pass_ended(streams_[first + d], streams_[first + d].ticket); });
+  const uint32_t free = streams & ~calls.part.streams;
+  each_bit(streams, [&](uint32_t d) { pass_ended(of_rank[d], of_rank[d].ticket); });
+  each_bit(free, [&](uint32_t d) { try_head(of_rank[d]); });
 }
 
 template <bool kShares>
 void EventLoop<kShares>::end_replay(uint32_t r) {
   RankCalls& calls = calls_[r];
-  if (!calls.replay || calls.since + calls.replay->end != now_) return;  // disturbed meanwhile
+  if (!calls.replay || calls.since + calls.replay->end != now_) return;  // over, or disturbed meanwhile
   const uint32_t first = ranks_[r].first_stream;
   each_bit(calls.part.streams, [&](uint32_t d) {
     StreamHead& stream = streams_[first + d];

@@ -137,16 +137,16 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
     if constexpr (kShares) {
-      if (calls && calls->replay && calls->part.streams >> other & 1) {
+      while (calls && calls->replay && calls->part.streams >> other & 1) {
         const uint32_t place = calls->part.place(ticket);
         const Picoseconds end = calls->replay->end;
         const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
-        if (calls->since + time <= now_) {
-          pass_some(stream.task.rank);
-          if (streams[other].unended > ticket) return false;
-        } else if (time != end) {
-          push_other(calls->since + time, Other::replay_passes, stream.task.rank);
+        if (calls->since + time > now_) {
+          if (time != end) push_other(calls->since + time, Other::replay_passes, stream.task.rank);
+          break;
         }
+        pass_some(stream.task.rank);
+        if (streams[other].unended > ticket) return false;
       }
     }
     stream.awaited = ticket;
@@ -246,11 +246,8 @@ void EventLoop<kShares>::set_up(const Running& task) {
   }
   if (kShares && !calls_.empty() && calls_[task.rank].records) {
     RankCalls& calls = calls_[task.rank];
-    if (const uint32_t place = place_in(calls.part, task); place != kNone) {
+    if (const uint32_t place = place_in(calls.part, task); place != kNone)
       calls.times.ops[place].begin = now_ - calls.since;
-    } else if (calls.part.streams >> streams_[task.stream].dense & 1) {
-      calls.records = false;  // not closed: the next call has begun
-    }
   }
 }
 

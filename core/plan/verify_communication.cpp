@@ -2,6 +2,9 @@
 // only groups that span roles can disagree.
 #include <algorithm>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/plan/plan.h"
@@ -19,6 +22,7 @@ struct Message {
   uint32_t call = 0;
   uint16_t op = 0;
   bool joins = false;  ///< starts together with the message before it
+  uint16_t role = 0;
 };
 
 bool spans_roles(const Communicator& comm) {
@@ -30,8 +34,8 @@ bool takes_part(const Communicator& comm, size_t role) {
   return comm.roles.empty() || std::find(comm.roles.begin(), comm.roles.end(), role) != comm.roles.end();
 }
 
-std::string text_of(const Plan& plan, size_t role, const Message& m) {
-  return task_text(plan, role, m.call, m.op);
+std::string text_of(const Plan& plan, const Message& m) {
+  return task_text(plan, m.role, m.call, m.op);
 }
 
 /// A communicator's operations keep their order only on one stream.
@@ -100,7 +104,7 @@ std::string check_groups(const Plan& plan) {
 
 class Matcher {
  public:
-  explicit Matcher(const Plan& plan) : plan_(plan), by_role_(plan.programs.size()), by_comm_(plan.programs.size()) {
+  explicit Matcher(const Plan& plan) : plan_(plan) {
     std::vector<std::vector<uint16_t>> spanning(plan.bodies.size());  // ops of each body
     for (size_t b = 0; b < spanning.size(); ++b) {
       const std::vector<Op>& ops = plan.bodies[b].ops;
@@ -109,6 +113,8 @@ class Matcher {
       }
     }
     for (size_t role = 0; role < plan.programs.size(); ++role) collect(role, spanning);
+    first_of_role_.push_back(messages_.size());
+    sort_by_comm();
   }
 
   std::string check() const {
@@ -120,60 +126,77 @@ class Matcher {
   }
 
  private:
+  /// Of one role on one communicator, in order: indices of messages.
+  using Indices = std::span<const uint32_t>;
+
   void collect(size_t role, const std::vector<std::vector<uint16_t>>& spanning) {
     const Program& program = plan_.programs[role];
-    by_comm_[role].resize(plan_.comms.size());
+    first_of_role_.push_back(messages_.size());
     for (uint32_t c = 0; c < program.calls.size(); ++c) {
       const Call& call = program.calls[c];
       const Body& body = plan_.bodies[call.body];
       for (const uint16_t i : spanning[call.body]) {
         const Op& op = body.ops[i];
-        by_role_[role].push_back(
-            {op.comm, op.kernel, call.layer, micro_batch_of(call, op), op.bytes, c, i, i > 0 && body.grouped});
-        by_comm_[role][op.comm].push_back(by_role_[role].back());
+        messages_.push_back({op.comm, op.kernel, call.layer, micro_batch_of(call, op), op.bytes, c, i,
+                             i > 0 && body.grouped, static_cast<uint16_t>(role)});
       }
     }
   }
 
+  /// Messages of a communicator side by side, and there by role.
+  void sort_by_comm() {
+    first_of_comm_.assign(plan_.comms.size() + 1, 0);
+    for (const Message& m : messages_) ++first_of_comm_[m.comm + 1u];
+    for (size_t comm = 0; comm < plan_.comms.size(); ++comm) first_of_comm_[comm + 1] += first_of_comm_[comm];
+    by_comm_.resize(messages_.size());
+    std::vector<uint32_t> next = first_of_comm_;
+    for (uint32_t m = 0; m < messages_.size(); ++m) by_comm_[next[messages_[m].comm]++] = m;
+  }
+
   std::string check_comm(uint16_t index) const {
     const Communicator& comm = plan_.comms[index];
+    size_t at = first_of_comm_[index];
+    const size_t end = first_of_comm_[index + 1u];
     size_t first_role = SIZE_MAX;
-    const std::vector<Message>* reference = nullptr;
-    for (size_t role = 0; role < by_role_.size(); ++role) {
-      const std::vector<Message>& mine = by_comm_[role][index];
+    Indices reference;
+    for (size_t role = 0; role < plan_.programs.size(); ++role) {
+      const size_t begin = at;
+      while (at < end && messages_[by_comm_[at]].role == role) ++at;
+      const Indices mine(by_comm_.data() + begin, at - begin);
       if (!takes_part(comm, role)) {
         if (mine.empty()) continue;
-        return text_of(plan_, role, mine[0]) + " uses " + comm.name + ", which role " + std::to_string(role) +
+        return text_of(plan_, messages_[mine[0]]) + " uses " + comm.name + ", which role " + std::to_string(role) +
                " is not in";
       }
-      for (const Message& m : mine) {
-        if (comm.directed && (m.kernel == Kernel::send) != (role == comm.source)) {
-          return text_of(plan_, role, m) + " is at the wrong end of channel " + comm.name;
+      for (const uint32_t m : mine) {
+        if (comm.directed && (messages_[m].kernel == Kernel::send) != (role == comm.source)) {
+          return text_of(plan_, messages_[m]) + " is at the wrong end of channel " + comm.name;
         }
       }
       if (first_role == SIZE_MAX) {
         first_role = role;
-        reference = &mine;
-      } else if (std::string error = check_pair(comm, first_role, *reference, role, mine); !error.empty()) {
+        reference = mine;
+      } else if (std::string error = check_pair(comm, first_role, reference, role, mine); !error.empty()) {
         return error;
       }
     }
     return "";
   }
 
-  std::string check_pair(const Communicator& comm, size_t role_a, const std::vector<Message>& a, size_t role_b,
-                         const std::vector<Message>& b) const {
-    for (size_t k = 0; k < std::max(a.size(), b.size()); ++k) {
-      if (k >= a.size())
-        return text_of(plan_, role_b, b[k]) + " has no partner on " + comm.name + " in role " + std::to_string(role_a);
-      if (k >= b.size())
-        return text_of(plan_, role_a, a[k]) + " has no partner on " + comm.name + " in role " + std::to_string(role_b);
+  std::string check_pair(const Communicator& comm, size_t role_a, Indices of_a, size_t role_b, Indices of_b) const {
+    for (size_t k = 0; k < std::max(of_a.size(), of_b.size()); ++k) {
+      const auto alone = [&](const Message& m, size_t other) {
+        return text_of(plan_, m) + " has no partner on " + comm.name + " in role " + std::to_string(other);
+      };
+      if (k >= of_a.size()) return alone(messages_[of_b[k]], role_a);
+      if (k >= of_b.size()) return alone(messages_[of_a[k]], role_b);
+      const Message &a = messages_[of_a[k]], &b = messages_[of_b[k]];
       // A send and its receive belong to different stages, so the layer is compared in collectives only.
-      const bool same = a[k].bytes == b[k].bytes && a[k].micro_batch == b[k].micro_batch &&
-                        (comm.directed || (a[k].kernel == b[k].kernel && a[k].layer == b[k].layer));
+      const bool same = a.bytes == b.bytes && a.micro_batch == b.micro_batch &&
+                        (comm.directed || (a.kernel == b.kernel && a.layer == b.layer));
       if (!same) {
-        return text_of(plan_, role_a, a[k]) + " and " + text_of(plan_, role_b, b[k]) + " meet on " + comm.name +
-               " as number " + std::to_string(k) + " but differ in kernel, bytes, layer or micro-batch";
+        return text_of(plan_, a) + " and " + text_of(plan_, b) + " meet on " + comm.name + " as number " +
+               std::to_string(k) + " but differ in kernel, bytes, layer or micro-batch";
       }
     }
     return "";
@@ -182,44 +205,44 @@ class Matcher {
   /// In-order blocking rendezvous must run to the end: then every role's order is a slice of one global order. A
   /// group's messages are all posted before any of them blocks.
   std::string check_order() const {
-    const size_t roles = by_role_.size();
-    std::vector<size_t> next(roles, 0), unmet(roles, 0);
-    std::vector<std::vector<std::pair<size_t, size_t>>> waiting(plan_.comms.size());  // role and message
-    std::vector<size_t> ready(roles);
+    const size_t roles = plan_.programs.size();
+    std::vector<size_t> next(first_of_role_.begin(), first_of_role_.end() - 1), unmet(roles, 0), ready(roles);
+    std::vector<std::vector<size_t>> waiting(plan_.comms.size());  // messages
     for (size_t role = 0; role < roles; ++role) ready[role] = role;
     while (!ready.empty()) {
-      const size_t role = ready.back();
+      const size_t role = ready.back(), first = next[role];
       ready.pop_back();
-      const std::vector<Message>& mine = by_role_[role];
-      const size_t first = next[role];
-      while (next[role] < mine.size() && (next[role] == first || mine[next[role]].joins)) ++next[role];
+      while (next[role] < first_of_role_[role + 1] && (next[role] == first || messages_[next[role]].joins))
+        ++next[role];
       unmet[role] = next[role] - first;
       for (size_t m = first; m < next[role]; ++m) {
-        const Communicator& comm = plan_.comms[mine[m].comm];
+        const Communicator& comm = plan_.comms[messages_[m].comm];
         const size_t needed = comm.directed ? 2 : comm.roles.empty() ? roles : comm.roles.size();
-        auto& here = waiting[mine[m].comm];
-        here.emplace_back(role, m);
+        std::vector<size_t>& here = waiting[messages_[m].comm];
+        here.push_back(m);
         if (here.size() < needed) continue;
-        for (const auto& [member, message] : here) {
-          if (--unmet[member] == 0) ready.push_back(member);
+        for (const size_t met : here) {
+          if (--unmet[messages_[met].role] == 0) ready.push_back(messages_[met].role);
         }
         here.clear();
       }
     }
-    std::vector<std::pair<size_t, size_t>> stuck;
-    for (const auto& here : waiting) stuck.insert(stuck.end(), here.begin(), here.end());
+    std::vector<size_t> stuck;
+    for (const std::vector<size_t>& here : waiting) stuck.insert(stuck.end(), here.begin(), here.end());
     std::sort(stuck.begin(), stuck.end());
     std::string text;
-    for (const auto& [role, message] : stuck) {
-      const Message& m = by_role_[role][message];
-      text += (text.empty() ? "deadlock: " : "; ") + text_of(plan_, role, m) + " waits on " + plan_.comms[m.comm].name;
+    for (const size_t m : stuck) {
+      text += (text.empty() ? "deadlock: " : "; ") + text_of(plan_, messages_[m]) + " waits on " +
+              plan_.comms[messages_[m].comm].name;
     }
     return text;
   }
 
   const Plan& plan_;
-  std::vector<std::vector<Message>> by_role_;
-  std::vector<std::vector<std::vector<Message>>> by_comm_;  // role, communicator
+  std::vector<Message> messages_;  ///< by role, in order
+  std::vector<size_t> first_of_role_;
+  std::vector<uint32_t> by_comm_;  ///< indices of messages
+  std::vector<uint32_t> first_of_comm_;
 };
 
 }  // namespace

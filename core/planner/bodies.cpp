@@ -21,11 +21,13 @@ uint32_t BodyBuilder::attribute_index(const Attributes& attributes) {
   return static_cast<uint32_t>(plan_.attributes.size()) - 1;
 }
 
-int BodyBuilder::add_body(const std::string& name, Category category, const std::vector<PlacedOp>& ops,
+int BodyBuilder::add_body(const std::string& name, Category category, std::span<const PlacedOp> ops,
                           const std::array<int, kFormals>& records) {
-  Body body;
+  Body& body = plan_.bodies.emplace_back();
   body.name = name;
   body.category = category;
+  body.ops.reserve(ops.size());
+  first_formal_.push_back(static_cast<uint32_t>(formals_.size()));
   std::array<int, kFormals> index;
   index.fill(-1);
   const auto operand = [&](const Placed& placed) {
@@ -33,6 +35,7 @@ int BodyBuilder::add_body(const std::string& name, Category category, const std:
     if (formal < 0) {
       formal = static_cast<int>(body.formals.size());
       body.formals.push_back(static_cast<uint16_t>(records[static_cast<int>(placed.formal)]));
+      formals_.push_back(placed.formal);
     }
     Operand o;
     o.formal = static_cast<uint8_t>(formal);
@@ -57,8 +60,6 @@ int BodyBuilder::add_body(const std::string& name, Category category, const std:
     for (const Placed& p : placed.reads) operand(p);
     body.ops.push_back(op);
   }
-  plan_.bodies.push_back(std::move(body));
-  formals_.push_back(index);
   scratch_.push_back(index[static_cast<int>(Formal::scratch)] < 0 ? -1 : records[static_cast<int>(Formal::scratch)]);
   return static_cast<int>(plan_.bodies.size()) - 1;
 }

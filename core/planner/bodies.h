@@ -1,6 +1,7 @@
 // Bodies: from tapes (and a few small lists of ops) to the Plan's Bodies and Records.
 #pragma once
 #include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,15 +41,16 @@ class BodyBuilder {
 
   int add_record(const std::string& name, RecordKind, std::vector<Field>);  ///< laid out here
   /// `records`: by Formal, -1 where unused.
-  int add_body(const std::string& name, Category, const std::vector<PlacedOp>&,
-               const std::array<int, kFormals>& records);
+  int add_body(const std::string& name, Category, std::span<const PlacedOp>, const std::array<int, kFormals>& records);
   /// Bodies `name`.f and `name`.b, and the records of the block's own parameters and of what the backward needs.
   /// `shared`: records that live outside the block (edges, io, misc, tied).
   Block add_block(const std::string& name, const Tape&, std::array<int, kFormals> shared, bool master_copy,
                   bool moments);
 
-  /// Which formal of the body a Formal became; -1 if it is not used there.
-  int formal_index(int body, Formal f) const { return formals_[body][static_cast<int>(f)]; }
+  /// What the body's formals are, in their order.
+  std::span<const Formal> formals(int body) const {
+    return {formals_.data() + first_formal_[body], plan_.bodies[body].formals.size()};
+  }
   /// The body's scratch record; -1 if it has none.
   int scratch_record(int body) const { return scratch_[body]; }
 
@@ -56,7 +58,8 @@ class BodyBuilder {
   uint32_t attribute_index(const Attributes&);
 
   Plan& plan_;
-  std::vector<std::array<int, kFormals>> formals_;
+  std::vector<Formal> formals_;  ///< of all bodies
+  std::vector<uint32_t> first_formal_;
   std::vector<int> scratch_;
 };
 

@@ -307,7 +307,7 @@ Plan make_schedule_plan(const Schedule& schedule, PointToPoint p2p) {
       op.writes.push_back({Formal::saved, 0, 1});
       if (previous) op.reads.push_back({Formal::x, 0, 1});
     }
-    return bodies.add_body(backward ? "B" : "F", backward ? Category::backward : Category::forward, {op}, records);
+    return bodies.add_body(backward ? "B" : "F", backward ? Category::backward : Category::forward, {&op, 1}, records);
   };
   const auto block = [&](bool previous, bool next) {
     Block b;

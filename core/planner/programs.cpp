@@ -1,9 +1,9 @@
 #include "core/planner/programs.h"
 
 #include <algorithm>
-#include <map>
-#include <tuple>
+#include <array>
 
+#include "core/planner/channels.h"
 #include "core/planner/exchanges.h"
 
 namespace pgram {
@@ -13,94 +13,51 @@ namespace {
 /// and the latency laws do not hold (docs/architecture.md, "Point-to-point").
 constexpr size_t kSpareSlots = 1;
 
-/// An argument before slots are given out.
-struct Binding {
+/// Where a formal of a block's bodies is: a slot, or a buffer with a lifetime, whose slot is given out later.
+struct Place {
   int pool = -1;
   uint32_t slot = 0;
-  int buffer = -1;  ///< >= 0: a buffer with a lifetime, slot assigned later
+  int buffer = -1;  ///< of micro-batch 0
 };
+using Places = std::array<Place, kFormals>;
 
-/// A channel and the bodies of its two ends.
-struct Channel {
-  uint16_t comm = kNoComm;
-  int send = -1, receive = -1;
-};
+Place& at(Places& places, Formal f) {
+  return places[static_cast<int>(f)];
+}
 
-class ChannelBuilder {
- public:
-  ChannelBuilder(Plan& plan, BodyBuilder& bodies, int edge, PointToPoint p2p)
-      : plan_(plan), bodies_(bodies), edge_(edge), paired_(p2p == PointToPoint::paired) {}
-
-  Channel channel(uint16_t source, uint16_t target, bool gradient) {
-    Channel& ends = channels_[{source, target, gradient}];
-    if (ends.send >= 0) return ends;
-    Communicator comm;
-    comm.name = (gradient ? "b" : "f") + std::to_string(source) + ">" + std::to_string(target);
-    comm.axes = kPp;
-    comm.directed = true;
-    comm.source = source;
-    comm.target = target;
-    comm.stream = stream(target > source, gradient, false);
-    ends.comm = static_cast<uint16_t>(plan_.comms.size());
-    plan_.comms.push_back(comm);
-    ends.send = body("send " + comm.name, {message(Kernel::send, ends, Formal::x)});
-    ends.receive = body("recv " + comm.name, {message(Kernel::recv, ends, Formal::x)});
-    return ends;
-  }
-
-  /// The grouped body of a send and a receive of the micro-batch `offset` further on.
-  int exchange(const Channel& out, const Channel& in, int offset) {
-    const auto [found, added] = exchanges_.try_emplace({out.comm, in.comm, offset}, -1);
-    if (!added) return found->second;
-    PlacedOp send = message(Kernel::send, out, Formal::x), receive = message(Kernel::recv, in, Formal::y);
-    receive.micro_batch_offset = offset;
-    found->second = body("exchange " + plan_.comms[out.comm].name + " " + plan_.comms[in.comm].name, {send, receive});
-    plan_.bodies[static_cast<size_t>(found->second)].grouped = true;
-    return found->second;
-  }
-
- private:
-  Stream stream(bool up, bool gradient, bool receives) const {
-    return paired_ ? neighbour_stream(up) : channel_stream(up, gradient, receives);
-  }
-
-  PlacedOp message(Kernel kernel, const Channel& channel, Formal buffer) const {
-    const Communicator& comm = plan_.comms[channel.comm];
-    const bool receives = kernel == Kernel::recv, gradient = comm.name[0] == 'b';
-    PlacedOp op;
-    op.kernel = kernel;
-    op.stream = stream((comm.target > comm.source) != receives, gradient, receives);
-    op.comm = channel.comm;
-    op.bytes = plan_.records[edge_].fields[0].bytes();
-    (receives ? op.writes : op.reads).push_back({buffer, 0, 1});
-    return op;
-  }
-
-  int body(const std::string& name, const std::vector<PlacedOp>& ops) {
-    std::array<int, kFormals> records;
-    records.fill(-1);
-    for (Formal f : {Formal::x, Formal::y}) records[static_cast<int>(f)] = edge_;
-    return bodies_.add_body(name, Category::pipeline_comm, ops, records);
-  }
-
-  Plan& plan_;
-  BodyBuilder& bodies_;
-  int edge_;
-  bool paired_;
-  std::map<std::tuple<uint16_t, uint16_t, bool>, Channel> channels_;
-  std::map<std::tuple<uint16_t, uint16_t, int>, int> exchanges_;
+/// What the builders of all roles use one after another.
+struct Workspace {
+  struct Use {
+    uint32_t call = 0, arg = 0, buffer = 0;
+  };
+  struct Buffer {
+    uint32_t last_use = 0, slot = 0;
+    bool has_slot = false;
+  };
+  struct FreeSlots {
+    std::vector<uint32_t> slots;  ///< oldest first
+    size_t taken = 0;
+  };
+  std::vector<Use> uses;  ///< of buffers with a lifetime
+  std::vector<Buffer> buffers;
+  std::vector<FreeSlots> free;  ///< by pool
+  std::vector<int> pool_of;     ///< by variant and record
 };
 
 class ProgramBuilder {
  public:
-  ProgramBuilder(Plan& plan, BodyBuilder& bodies, ChannelBuilder& channels, const ProgramParts& parts, uint16_t role)
+  ProgramBuilder(Plan& plan, BodyBuilder& bodies, ChannelBuilder& channels, const ProgramParts& parts, uint16_t role,
+                 Workspace& workspace)
       : plan_(plan),
         bodies_(bodies),
         channels_(channels),
         parts_(parts),
+        work_(workspace),
         role_(role),
         blocks_(parts.stages[role]),
         stages_(static_cast<uint32_t>(parts.stages.size())) {
+    work_.uses.clear();
+    work_.pool_of.assign(kVariants * plan.records.size(), -1);
     inner_ = dynamic_pool(parts.edge);
     received_ = dynamic_pool(parts.edge, 1);
     sent_ = dynamic_pool(parts.edge, 2);
@@ -116,6 +73,7 @@ class ProgramBuilder {
       if (block.state >= 0) pools.state = static_pool(block.state, slots);
       if (block.saved >= 0 && slots == 1) pools.saved = dynamic_pool(block.saved);
     }
+    for (uint32_t j = 0; j < blocks_.size(); ++j) places_.push_back(places_of(j));
   }
 
   Program build(const ScheduleRow& row) {
@@ -152,86 +110,95 @@ class ProgramBuilder {
     int parameters = -1, gradients = -1, state = -1, saved = -1;
   };
 
-  int add_pool(int record, uint32_t slots, int variant) {
-    const auto [found, added] = pool_of_.try_emplace({record, variant}, static_cast<int>(program_.pools.size()));
-    if (added) {
+  int add_pool(int record, uint32_t slots, uint32_t variant) {
+    int& index = work_.pool_of[variant * plan_.records.size() + static_cast<size_t>(record)];
+    if (index < 0) {
+      index = static_cast<int>(program_.pools.size());
       program_.pools.push_back({static_cast<uint16_t>(record), 0});
     }
-    Pool& pool = program_.pools[found->second];
+    Pool& pool = program_.pools[index];
     pool.slots = std::max(pool.slots, slots);
-    return found->second;
+    return index;
   }
   int static_pool(int record, uint32_t slots) { return add_pool(record, slots, 0); }
-  int dynamic_pool(int record, int variant = 0) { return add_pool(record, 0, variant); }
+  int dynamic_pool(int record, uint32_t variant = 0) { return add_pool(record, 0, variant); }
 
   // Buffers with a lifetime: per micro-batch an activation and a gradient on each edge between blocks, what each
   // block saved, and the tokens.
   uint32_t edges() const { return static_cast<uint32_t>(blocks_.size()) + 1; }
-  int buffer(uint32_t micro_batch, uint32_t edge, int which) const {
-    return static_cast<int>((micro_batch * edges() + edge) * 4 + which);
-  }
-  Binding edge(uint32_t micro_batch, uint32_t at, bool gradient) const {
+  uint32_t buffers_each() const { return edges() * 4; }  ///< of a micro-batch
+  static int buffer(uint32_t edge, int which) { return static_cast<int>(edge * 4) + which; }
+  Place edge(uint32_t at, bool gradient) const {
     const bool from_previous = at == 0 && role_ > 0, to_next = at + 1 == edges() && role_ + 1u < stages_;
     const bool comes = gradient ? to_next : from_previous, goes = gradient ? from_previous : to_next;
-    return {comes ? received_ : goes ? sent_ : inner_, 0, buffer(micro_batch, at, gradient)};
+    return {comes ? received_ : goes ? sent_ : inner_, 0, buffer(at, gradient)};
+  }
+  Place misc_place() const { return {misc_, 0, -1}; }
+  Place io_place() const { return {io_, 0, buffer(0, 3)}; }
+
+  Places places_of(uint32_t j) const {
+    const KindPools& pools = pools_[static_cast<int>(blocks_[j].kind)];
+    const uint32_t slot = slot_of_[j];
+    Places p;
+    at(p, Formal::parameters) = {pools.parameters, slot, -1};
+    at(p, Formal::gradients) = {pools.gradients, slot, -1};
+    at(p, Formal::optimizer) = {pools.state, slot, -1};
+    if (parts_.tied_here) {
+      const KindPools& embedding = pools_[static_cast<int>(BlockKind::embedding)];
+      at(p, Formal::tied_parameters) = {embedding.parameters, 0, -1};
+      at(p, Formal::tied_gradients) = {embedding.gradients, 0, -1};
+    }
+    at(p, Formal::saved) = {pools.saved, 0, buffer(j, 2)};
+    at(p, Formal::x) = edge(j, false);
+    at(p, Formal::y) = edge(j + 1, false);
+    at(p, Formal::dx) = edge(j, true);
+    at(p, Formal::dy) = edge(j + 1, true);
+    at(p, Formal::io) = io_place();
+    at(p, Formal::misc) = misc_place();
+    return p;
   }
 
   void begin(SlotKind kind, uint16_t stage, uint16_t micro_batch) {
     program_.slot_ops.push_back({kind, stage, micro_batch, static_cast<uint32_t>(program_.calls.size()), 0});
   }
 
-  using Bindings = std::array<Binding, kFormals>;
-  static Binding& at(Bindings& b, Formal f) { return b[static_cast<int>(f)]; }
+  void call(int body, uint16_t layer, uint16_t micro_batch, const Places& places) {
+    call(body, layer, micro_batch, places, micro_batch * buffers_each());
+  }
 
-  void call(int body, uint16_t layer, uint16_t micro_batch, const Bindings& bindings) {
-    Call call;
+  void call(int body, uint16_t layer, uint16_t micro_batch, const Places& places, uint32_t first_buffer) {
+    const uint32_t index = static_cast<uint32_t>(program_.calls.size());
+    Call& call = program_.calls.emplace_back();
     call.body = static_cast<uint16_t>(body);
     call.layer = layer;
     call.micro_batch = micro_batch;
-    call.first_arg = static_cast<uint32_t>(bindings_.size());
+    call.first_arg = static_cast<uint32_t>(program_.args.size());
     call.slot_op = static_cast<uint32_t>(program_.slot_ops.size()) - 1;
-    bindings_.resize(bindings_.size() + plan_.bodies[body].formals.size());
-    for (int f = 0; f < kFormals; ++f) {
-      const int index = bodies_.formal_index(body, static_cast<Formal>(f));
-      if (index >= 0) bindings_[call.first_arg + index] = bindings[f];
-    }
-    program_.calls.push_back(call);
     ++program_.slot_ops.back().num_calls;
+    for (const Formal f : bodies_.formals(body)) {
+      const Place& place = places[static_cast<int>(f)];
+      if (place.buffer >= 0) {
+        const uint32_t arg = static_cast<uint32_t>(program_.args.size());
+        work_.uses.push_back({index, arg, first_buffer + static_cast<uint32_t>(place.buffer)});
+      }
+      program_.args.emplace_back(static_cast<uint32_t>(place.pool), place.slot);
+    }
   }
 
   void call_block(size_t j, int body, uint16_t micro_batch) {
-    const StageBlock& stage_block = blocks_[j];
-    const KindPools& pools = pools_[static_cast<int>(stage_block.kind)];
-    const uint32_t slot = slot_of_[j], position = static_cast<uint32_t>(j);
-    Bindings b;
-    at(b, Formal::parameters) = {pools.parameters, slot, -1};
-    at(b, Formal::gradients) = {pools.gradients, slot, -1};
-    at(b, Formal::optimizer) = {pools.state, slot, -1};
-    if (parts_.tied_here) {
-      const KindPools& embedding = pools_[static_cast<int>(BlockKind::embedding)];
-      at(b, Formal::tied_parameters) = {embedding.parameters, 0, -1};
-      at(b, Formal::tied_gradients) = {embedding.gradients, 0, -1};
-    }
-    at(b, Formal::saved) = {pools.saved, 0, buffer(micro_batch, position, 2)};
-    at(b, Formal::x) = edge(micro_batch, position, false);
-    at(b, Formal::y) = edge(micro_batch, position + 1, false);
-    at(b, Formal::dx) = edge(micro_batch, position, true);
-    at(b, Formal::dy) = edge(micro_batch, position + 1, true);
-    at(b, Formal::io) = {io_, 0, buffer(micro_batch, 0, 3)};
-    at(b, Formal::misc) = {misc_, 0, -1};
-    if (const int scratch = bodies_.scratch_record(body); scratch >= 0) {
-      at(b, Formal::scratch) = {static_pool(scratch, 1), 0, -1};
-    }
-    call(body, stage_block.layer, micro_batch, b);
+    Places& places = places_[j];
+    if (const int scratch = bodies_.scratch_record(body); scratch >= 0)
+      at(places, Formal::scratch) = {static_pool(scratch, 1), 0, -1};
+    call(body, blocks_[j].layer, micro_batch, places);
   }
 
   const Block& block(size_t j) const { return parts_.blocks[static_cast<int>(blocks_[j].kind)]; }
 
   void call_misc(int body) {
     if (body < 0) return;
-    Bindings b;
-    at(b, Formal::misc) = {misc_, 0, -1};
-    call(body, 0, 0, b);
+    Places places;
+    at(places, Formal::misc) = misc_place();
+    call(body, 0, 0, places);
   }
 
   void prologue() {
@@ -246,9 +213,9 @@ class ProgramBuilder {
 
   void forward(uint16_t micro_batch) {
     if (parts_.input >= 0 && has_data()) {
-      Bindings b;
-      at(b, Formal::io) = {io_, 0, buffer(micro_batch, 0, 3)};
-      call(parts_.input, 0, micro_batch, b);
+      Places places;
+      at(places, Formal::io) = io_place();
+      call(parts_.input, 0, micro_batch, places);
     }
     for (size_t j = 0; j < blocks_.size(); ++j) call_block(j, block(j).forward, micro_batch);
   }
@@ -266,31 +233,32 @@ class ProgramBuilder {
   struct Transfer {
     Channel channel;
     bool sends = false;
-    Binding buffer;
+    Place place;
   };
   Transfer transfer_of(const ScheduleOp& op) {
     const bool gradient = op.kind == SlotKind::send_b || op.kind == SlotKind::recv_b;
     const bool sends = op.kind == SlotKind::send_f || op.kind == SlotKind::send_b;
     const uint16_t peer = static_cast<uint16_t>(sends != gradient ? role_ + 1 : role_ - 1);
     const uint32_t at_edge = sends != gradient ? edges() - 1 : 0;
-    return {channels_.channel(sends ? role_ : peer, sends ? peer : role_, gradient), sends,
-            edge(op.micro_batch, at_edge, gradient)};
+    return {channels_.channel(sends ? role_ : peer, sends ? peer : role_, gradient), sends, edge(at_edge, gradient)};
   }
 
   void transfer(const ScheduleOp& op) {
     const Transfer t = transfer_of(op);
-    Bindings b;
-    at(b, Formal::x) = t.buffer;
-    call(t.sends ? t.channel.send : t.channel.receive, op.stage, op.micro_batch, b);
+    Places places;
+    at(places, Formal::x) = t.place;
+    call(t.sends ? t.channel.send : t.channel.receive, op.stage, op.micro_batch, places);
   }
 
   void exchange(const ScheduleOp& send, const ScheduleOp& receive) {
     const Transfer out = transfer_of(send), in = transfer_of(receive);
-    Bindings b;
-    at(b, Formal::x) = out.buffer;
-    at(b, Formal::y) = in.buffer;
+    Places places;
+    at(places, Formal::x) = out.place;
+    at(places, Formal::y) = in.place;
+    at(places, Formal::x).buffer += static_cast<int>(send.micro_batch * buffers_each());
+    at(places, Formal::y).buffer += static_cast<int>(receive.micro_batch * buffers_each());
     call(channels_.exchange(out.channel, in.channel, receive.micro_batch - send.micro_batch), send.stage,
-         send.micro_batch, b);
+         send.micro_batch, places, 0);
     begin(receive.kind, receive.stage, receive.micro_batch);
   }
 
@@ -299,9 +267,9 @@ class ProgramBuilder {
     if (parts_.reduce_tied >= 0 && has_data()) {
       const size_t j = role_ == 0 ? 0 : blocks_.size() - 1;
       const KindPools& pools = pools_[static_cast<int>(blocks_[j].kind)];
-      Bindings b;
-      at(b, Formal::gradients) = {pools.gradients, slot_of_[j], -1};
-      call(role_ == 0 ? parts_.reduce_tied : parts_.reduce_tied + 1, 0, 0, b);
+      Places places;
+      at(places, Formal::gradients) = {pools.gradients, slot_of_[j], -1};
+      call(role_ == 0 ? parts_.reduce_tied : parts_.reduce_tied + 1, 0, 0, places);
     }
     if (role_ + 1u == stages_) call_misc(parts_.reduce_loss);
     begin(SlotKind::optimizer, role_, 0);
@@ -316,64 +284,102 @@ class ProgramBuilder {
 
   /// First use takes a slot, last use gives it back, oldest free slot first; the peak is the pool's size.
   void give_out_slots() {
-    const size_t buffers = size_t{parts_.micro_batches} * edges() * 4;
-    std::vector<size_t> last_use(buffers, 0);
-    for (size_t i = 0; i < bindings_.size(); ++i) {
-      if (bindings_[i].buffer >= 0) last_use[bindings_[i].buffer] = i;
-    }
-    std::vector<int64_t> slot(buffers, -1);
-    std::vector<std::vector<uint32_t>> free_slots(program_.pools.size());
-    std::vector<size_t> head(program_.pools.size(), 0);
-    program_.args.resize(bindings_.size());
-    for (const Call& call : program_.calls) {
-      const size_t n = plan_.bodies[call.body].formals.size();
-      for (size_t i = call.first_arg; i < call.first_arg + n; ++i) {
-        const Binding& b = bindings_[i];
-        if (b.buffer < 0) {
-          program_.args[i] = Arg(static_cast<uint32_t>(b.pool), b.slot);
-          continue;
-        }
-        const bool first = slot[b.buffer] < 0;
-        if (first) {
-          const size_t spare = b.pool == received_ || b.pool == sent_ ? kSpareSlots : 0;
-          std::vector<uint32_t>& available = free_slots[b.pool];
-          slot[b.buffer] =
-              available.size() - head[b.pool] > spare ? available[head[b.pool]++] : program_.pools[b.pool].slots++;
-        }
-        program_.args[i] =
-            Arg(static_cast<uint32_t>(b.pool), static_cast<uint32_t>(slot[b.buffer]), first, last_use[b.buffer] == i);
-      }
-      for (size_t i = call.first_arg; i < call.first_arg + n; ++i) {
-        if (program_.args[i].frees()) free_slots[program_.args[i].pool()].push_back(program_.args[i].slot());
+    const std::vector<Workspace::Use>& uses = work_.uses;
+    std::vector<Workspace::Buffer>& buffers = work_.buffers;
+    buffers.assign(size_t{parts_.micro_batches} * buffers_each(), {});
+    for (uint32_t i = 0; i < uses.size(); ++i) buffers[uses[i].buffer].last_use = i;
+    work_.free.resize(std::max(work_.free.size(), program_.pools.size()));
+    for (Workspace::FreeSlots& free : work_.free) free.slots.clear(), free.taken = 0;
+    for (uint32_t first = 0, end = 0; first < uses.size(); first = end) {
+      for (; end < uses.size() && uses[end].call == uses[first].call; ++end) give_slot(end);
+      for (uint32_t i = first; i < end; ++i) {
+        const Arg arg = program_.args[uses[i].arg];
+        if (arg.frees()) work_.free[arg.pool()].slots.push_back(arg.slot());
       }
     }
   }
+
+  void give_slot(uint32_t use) {
+    Arg& arg = program_.args[work_.uses[use].arg];
+    Workspace::Buffer& buffer = work_.buffers[work_.uses[use].buffer];
+    const uint32_t pool = arg.pool();
+    const bool is_first = !buffer.has_slot;
+    if (is_first) {
+      const bool is_remote = static_cast<int>(pool) == received_ || static_cast<int>(pool) == sent_;
+      Workspace::FreeSlots& free = work_.free[pool];
+      const bool has_free = free.slots.size() - free.taken > (is_remote ? kSpareSlots : 0);
+      buffer.slot = has_free ? free.slots[free.taken++] : program_.pools[pool].slots++;
+      buffer.has_slot = true;
+    }
+    arg = Arg(pool, buffer.slot, is_first, buffer.last_use == use);
+  }
+
+  static constexpr size_t kVariants = 3;  // of the pool of edges: between blocks, received, sent
 
   Plan& plan_;
   BodyBuilder& bodies_;
   ChannelBuilder& channels_;
   const ProgramParts& parts_;
+  Workspace& work_;
   uint16_t role_;
   const std::vector<StageBlock>& blocks_;
   uint32_t stages_;
   uint32_t backwards_left_ = 0;
   Program program_;
-  std::vector<Binding> bindings_;
-  std::map<std::pair<int, int>, int> pool_of_;
   std::array<KindPools, kBlockKinds> pools_;
   std::vector<uint32_t> slot_of_;  ///< per block of the stage: its slot in the pools of its kind
+  std::vector<Places> places_;     ///< per block of the stage
   int inner_ = -1, received_ = -1, sent_ = -1, misc_ = -1, io_ = -1;
 };
+
+/// Whether two neighbours do the same, each to its own layers and neighbours.
+bool are_alike(const ProgramParts& parts, const Schedule& rows, uint16_t role, uint16_t next) {
+  if (role == 0 || next + 1u == rows.size()) return false;  // the ends have data, and a neighbour less
+  const auto same_block = [&](const StageBlock& a, const StageBlock& b) {
+    return a.kind == b.kind && b.layer - a.layer == parts.stages[next][0].layer - parts.stages[role][0].layer;
+  };
+  const auto same_op = [](const ScheduleOp& a, const ScheduleOp& b) {
+    return a.kind == b.kind && a.micro_batch == b.micro_batch && a.joins == b.joins;
+  };
+  return std::ranges::equal(parts.stages[role], parts.stages[next], same_block) &&
+         std::ranges::equal(rows[role], rows[next], same_op);
+}
+
+/// The program of the next role, which is alike.
+Program next_program(const Plan& plan, const ProgramParts& parts, ChannelBuilder& channels, uint16_t role) {
+  Program program = plan.programs[role];
+  const int layers = parts.stages[role + 1u][0].layer - parts.stages[role][0].layer;
+  std::vector<std::pair<uint16_t, uint16_t>> bodies;  // of channels: this role's and the next one's
+  for (Call& call : program.calls) {
+    if (!channels.made(call.body)) {
+      const bool is_of_layer = call.body != parts.zero_misc && call.body != parts.global_norm;
+      if (is_of_layer) call.layer = static_cast<uint16_t>(call.layer + layers);
+      continue;
+    }
+    auto found = std::ranges::find(bodies, call.body, &std::pair<uint16_t, uint16_t>::first);
+    if (found == bodies.end())
+      found = bodies.insert(found, {call.body, static_cast<uint16_t>(channels.next(call.body))});
+    call.body = found->second;
+    ++call.layer;
+  }
+  for (SlotOp& slot : program.slot_ops) ++slot.stage;
+  return program;
+}
 
 }  // namespace
 
 void build_programs(Plan& plan, BodyBuilder& bodies, const ProgramParts& parts, const Schedule& rows,
                     PointToPoint p2p) {
-  ChannelBuilder channels(plan, bodies, parts.edge, p2p);
+  ChannelBuilder channels(plan, bodies, parts.edge, p2p, rows.size());
   Schedule lowered = add_send_recv(rows);
   if (p2p == PointToPoint::paired) lowered = pair_exchanges(lowered);
+  Workspace workspace;
+  plan.programs.reserve(lowered.size());
   for (uint16_t role = 0; role < lowered.size(); ++role) {
-    plan.programs.push_back(ProgramBuilder(plan, bodies, channels, parts, role).build(lowered[role]));
+    const uint16_t before = static_cast<uint16_t>(role - 1);
+    plan.programs.push_back(role > 0 && are_alike(parts, lowered, before, role)
+                                ? next_program(plan, parts, channels, before)
+                                : ProgramBuilder(plan, bodies, channels, parts, role, workspace).build(lowered[role]));
   }
 }
 
