@@ -116,12 +116,20 @@ void bench_cases() {
       "%s on 512 GPUs, flow, folded: %zu layouts that fit and have at most 32 micro-batches (%.1f in the mean)\n",
       cases.front().model.c_str(), cases.size(), batches / count);
   std::vector<double> whole, reused;
+  // Cases help those after them, as in a sweep, but none its own repetition in another round.
+  const auto fresh = [&] {
+    Inputs known;
+    known.keep(cases.front().model, inputs.model(cases.front().model));
+    known.keep(cases.front().cluster, inputs.cluster(cases.front().cluster));
+    return known;
+  };
   for (int round = 0; round < 5; ++round) {
+    Inputs first = fresh(), second = fresh();
     whole.push_back(cpu_seconds([&] {
-      for (const Case& one : cases) run_case(one, plan_case(one, inputs), inputs);
+      for (const Case& one : cases) run_case(one, plan_case(one, first), first);
     }));
     reused.push_back(cpu_seconds([&] {
-      for (size_t i = 0; i < cases.size(); ++i) run_case(cases[i], plans[i], inputs);
+      for (size_t i = 0; i < cases.size(); ++i) run_case(cases[i], plans[i], second);
     }));
   }
   std::printf("  plan, verify, simulate, explain   %8.1f cases/s on one core   (aim: 200)\n", count / median(whole));

@@ -1,11 +1,9 @@
 #include "sim/costs.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <unordered_map>
+#include <utility>
 
-#include "sim/hash.h"
 #include "sim/topology_views.h"
 
 namespace pgram::sim {
@@ -41,11 +39,22 @@ static Cluster alone_on(const Cluster& cluster) {
   return alone;
 }
 
+PathsSeen paths_seen(const Cluster& cluster, const SimulationOptions& options) {
+  if (options.laws.enabled) return PathsSeen::none;
+  return shares_links(cluster, options) ? PathsSeen::alone : PathsSeen::shared;
+}
+
 Costs::Costs(const Plan& plan, const Usage& usage, const Groups& groups, const Cluster& cluster,
              const SimulationOptions& options)
-    : plan_(plan), usage_(usage), groups_(groups), options_(options) {
+    : Costs(plan, usage, groups,
+            std::make_shared<const Wirings>(find_wirings(plan, usage, groups, cluster, paths_seen(cluster, options))),
+            cluster, options) {}
+
+Costs::Costs(const Plan& plan, const Usage& usage, const Groups& groups, std::shared_ptr<const Wirings> wirings,
+             const Cluster& cluster, const SimulationOptions& options)
+    : plan_(plan), usage_(usage), groups_(groups), options_(options), wirings_(std::move(wirings)) {
   find_transfers();
-  colour_groups(shares_links(cluster, options) ? alone_on(cluster) : cluster);
+  colour_kinds(shares_links(cluster, options) ? alone_on(cluster) : cluster);
   compute(cluster);
 }
 
@@ -65,38 +74,9 @@ void Costs::find_transfers() {
   }
 }
 
-/// What a ring over the members crosses, hop by hop: groups of equal wiring cost the same.
-static uint64_t wiring(const std::vector<uint32_t>& members, const Cluster& cluster) {
-  constexpr uint64_t kOdd1 = 0x9e3779b97f4a7c15ull, kOdd2 = 0xc2b2ae3d27d4eb4full;
-  uint64_t hash = members.size();
-  for (size_t i = 0; i < members.size() && members.size() > 1; ++i) {
-    const Path path = cluster.path(members[i], members[i + 1 == members.size() ? 0 : i + 1]);
-    hash = (hash ^ std::bit_cast<uint64_t>(path.bytes_per_second)) * kOdd1;
-    hash = (std::rotl(hash, 31) ^ std::bit_cast<uint64_t>(path.latency)) * kOdd2 + path.crosses_nodes;
-  }
-  return mix(hash);
-}
-
-void Costs::colour_groups(const Cluster& cluster) {
-  colour_.assign(groups_.size(), kNone);
+void Costs::colour_kinds(const Cluster& cluster) {
   comm_colours_.resize(plan_.comms.size());
-  std::vector<std::unordered_map<uint64_t, uint32_t>> known(plan_.comms.size());  // wiring -> colour
-  std::vector<uint32_t> members;
-  const uint32_t ranks = plan_.mesh.ranks();
-  for (uint32_t rank = 0; rank < ranks; ++rank) {
-    const auto at = plan_.mesh.coordinates(rank);
-    for (uint16_t comm : usage_.comms[at[2]]) {
-      uint32_t& colour = colour_[groups_.of(comm, at)];
-      if (colour != kNone) continue;
-      groups_.members(comm, at, members);
-      // A ring goes through its devices in their own order; a channel from its source to its target.
-      if (!plan_.comms[comm].directed) std::sort(members.begin(), members.end());
-      const uint64_t key = options_.laws.enabled ? 0 : wiring(members, cluster);
-      const auto [entry, is_new] = known[comm].try_emplace(key, 0);
-      if (is_new) entry->second = colour_of(comm, members, cluster);
-      colour = entry->second;
-    }
-  }
+  for (const auto& [comm, members] : wirings_->kinds) colour_of_kind_.push_back(colour_of(comm, members, cluster));
 }
 
 /// The colour whose costs are those of a group with these members, made if there is none.
@@ -191,7 +171,7 @@ std::vector<OpCost> Costs::table(uint32_t rank, double factor) const {
     for (size_t i = 0; i < ops.size(); ++i) {
       const size_t index = usage_.first_op[b] + i;
       if (ops[i].comm != kNoComm) {
-        table[index] = colours_[colour_[groups_.of(ops[i].comm, at)]].costs[transfer_of_[index]];
+        table[index] = colours_[colour(groups_.of(ops[i].comm, at))].costs[transfer_of_[index]];
       } else {
         const Picoseconds time =
             factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
@@ -210,7 +190,7 @@ std::vector<TransferCost> Costs::transfer_table(uint32_t rank) const {
     for (size_t i = 0; i < ops.size(); ++i) {
       if (ops[i].comm == kNoComm) continue;
       const size_t index = usage_.first_op[b] + i;
-      table[index] = colours_[colour_[groups_.of(ops[i].comm, at)]].transfers[transfer_of_[index]];
+      table[index] = colours_[colour(groups_.of(ops[i].comm, at))].transfers[transfer_of_[index]];
     }
   }
   return table;

@@ -2,12 +2,14 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/cluster/cluster.h"
 #include "core/cost/cost.h"
 #include "sim/groups.h"
 #include "sim/simulate.h"
+#include "sim/wirings.h"
 
 namespace pgram::sim {
 
@@ -50,17 +52,26 @@ CoreDemand core_demand(const Plan&, const Cluster&);
 /// Transfers are flows over shared links. Not on CPUs: what they measure has the sharing in it.
 bool shares_links(const Cluster&, const SimulationOptions&);
 
+/// What transfers look at of the ways between devices.
+PathsSeen paths_seen(const Cluster&, const SimulationOptions&);
+
 /// Costs before ranks are folded. Groups of one communicator that cost the same have the same colour.
 class Costs {
  public:
   Costs(const Plan&, const Usage&, const Groups&, const Cluster&, const SimulationOptions&);
+  /// `wirings`: those of paths_seen().
+  Costs(const Plan&, const Usage&, const Groups&, std::shared_ptr<const Wirings> wirings, const Cluster&,
+        const SimulationOptions&);
 
-  /// Colour of a group, below 2^16; kNone for groups that no rank uses.
-  uint32_t colour(uint32_t group) const { return colour_[group]; }
+  /// Colour of a group that some rank uses.
+  uint32_t colour(uint32_t group) const { return colour_of_kind_[wirings_->of_group[group]]; }
   /// Costs of all ops (indexed by Usage::first_op) of ranks like `rank`, whose compute is slower by `factor`.
   std::vector<OpCost> table(uint32_t rank, double factor) const;
   /// The same of its communication; other ops have none.
   std::vector<TransferCost> transfer_table(uint32_t rank) const;
+  const std::shared_ptr<const Wirings>& wirings() const { return wirings_; }
+  const std::vector<uint32_t>& colour_of_kind() const { return colour_of_kind_; }  ///< of Wirings
+  uint32_t colours() const { return static_cast<uint32_t>(colours_.size()); }
   /// How transfers of groups of a colour may use links; empty where they share none.
   const std::vector<Lane>& lanes(uint32_t colour) const { return colours_[colour].lanes; }
   /// Some collective takes SMs from compute.
@@ -76,7 +87,7 @@ class Costs {
   };
 
   void find_transfers();
-  void colour_groups(const Cluster&);
+  void colour_kinds(const Cluster&);
   uint32_t colour_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&);
   Colour make_colour(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&) const;
   double share_of_sms(uint32_t channels, const Device&) const;
@@ -86,6 +97,7 @@ class Costs {
   const Usage& usage_;
   const Groups& groups_;
   const SimulationOptions& options_;
+  std::shared_ptr<const Wirings> wirings_;
 
   std::vector<Picoseconds> compute_;  // per op of all bodies; 0 for communication
   std::vector<std::array<uint32_t, kProvenances>> provenance_;
@@ -99,7 +111,7 @@ class Costs {
   std::vector<uint16_t> transfer_of_;             // per op of all bodies: index into its communicator's transfers
   std::vector<Colour> colours_;
   std::vector<std::vector<uint32_t>> comm_colours_;  // per communicator: its colours
-  std::vector<uint32_t> colour_;                     // per group
+  std::vector<uint32_t> colour_of_kind_;
   bool takes_sms_ = false;
 };
 

@@ -28,6 +28,12 @@ struct SharedLinks {
     return std::span(uses_).subspan(first_[at], first_[at + 1] - first_[at]);
   }
 
+  /// What it takes, about.
+  size_t bytes() const {
+    return capacities.size() * sizeof(double) + changes.size() * sizeof(Change) + uses_.size() * sizeof(LinkUse) +
+           first_.size() * sizeof(uint32_t);
+  }
+
   SharedLinks() = default;
   SharedLinks(const Plan&, const Traffic&, const Quotient&, std::span<const LinkChange> changes);
 

@@ -6,10 +6,11 @@
 
 #include "core/base/errors.h"
 #include "sim/costs.h"
-#include "sim/fold.h"
+#include "sim/folding.h"
+#include "sim/kept.h"
 #include "sim/memory.h"
 #include "sim/problem.h"
-#include "sim/shared_links.h"
+#include "sim/simulation_cache.h"
 #include "sim/step_runs.h"
 #include "sim/traffic.h"
 
@@ -17,13 +18,13 @@ namespace pgram {
 namespace {
 
 using sim::Costs;
+using sim::Folding;
 using sim::Groups;
 using sim::Instance;
 using sim::OpCost;
 using sim::Problem;
 using sim::Quotient;
 using sim::SharedLinks;
-using sim::Traffic;
 using sim::TransferCost;
 using sim::Usage;
 
@@ -79,69 +80,56 @@ void check(const Plan& plan, const Cluster& cluster, const SimulationOptions& op
   check_link_changes(cluster, options);
 }
 
-std::vector<double> slow_factors(const Plan& plan, const SimulationOptions& options) {
-  std::vector<double> factor;
-  if (!options.slow_ranks.empty()) factor.assign(plan.mesh.ranks(), 1.0);
-  for (const auto& [rank, value] : options.slow_ranks) factor[rank] = value;
-  return factor;
-}
-
-/// Everything that one simulation owns; Problem points into it.
+/// Everything that one simulation has; Problem points into it.
 struct Setup {
   Usage usage;
   Groups groups;
   Costs costs;
   std::vector<LinkChange> changes;  // by time
-  Traffic traffic;
-  Quotient quotient;
+  std::shared_ptr<const Folding> folding;
   std::vector<std::vector<OpCost>> tables;  // per folded class
   std::vector<std::vector<TransferCost>> transfers;
-  SharedLinks links;
-  std::vector<Cluster> epochs;  // of the level `step`
+  SharedLinks links_and_ports;  // of the level `step`
+  std::vector<Cluster> epochs;  // the same
   std::unique_ptr<sim::StepRuns> steps;
   Engine engine = Engine::evaluator;
   Problem problem;
   std::vector<uint64_t> first_span;  // per instance, and one past the end
 
-  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, const sim::CoreDemand& demand)
+  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, const sim::CoreDemand& demand,
+        sim::Kept& kept)
       : usage(sim::find_usage(plan)),
         groups(plan),
-        costs(plan, usage, groups, cluster, options),
+        costs(plan, usage, groups, find_wirings(plan, cluster, options, kept), cluster, options),
         changes(in_order(options.link_changes)),
-        traffic(find_traffic(plan, cluster, options)),
+        folding(find_folding(plan, cluster, options, demand, kept)),
         problem{plan, usage} {
     engine = choose_engine(options, demand);
+    const Quotient& quotient = folding->quotient;
     const bool events = engine == Engine::events;
-    const uint32_t shared_cores = events ? demand.cores : 0;
-    const std::vector<double> factor = slow_factors(plan, options);
-    quotient = sim::fold(plan, usage, groups, costs, traffic, factor);
-    const bool shares = events && (!traffic.empty() || costs.takes_sms());
-    for (uint32_t rank : quotient.representative) {
+    const std::vector<double> factor = sim::slow_factors(plan, options.slow_ranks);
+    const bool shares = events && (folding->shares_links() || costs.takes_sms());
+    for (uint32_t rank : folding->table_ranks) {
       tables.push_back(costs.table(rank, factor.empty() ? 1.0 : factor[rank]));
       if (shares) transfers.push_back(costs.transfer_table(rank));
     }
     check_range(plan);
-    // A class of one rank stands for all its ranks in time, but not in the cores that they want, and not in their luck.
-    const bool by_step = events && options.network == NetworkLevel::step && !traffic.empty();
-    if (options.unfold || shared_cores || options.jitter.sigma > 0 || by_step)
-      quotient = sim::unfold(plan, usage, groups, traffic, quotient);
     problem.first_op = usage.first_op;
     problem.meeting_size = quotient.meeting_size;
     problem.ends_in_order = sim::ends_in_order(plan, usage);
     problem.launch_window = options.launch_window;
-    problem.shared_cores = shared_cores;
+    problem.shared_cores = events ? demand.cores : 0;
     problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
     problem.shared_sms = events && costs.takes_sms();
     problem.jitter = options.jitter;
     problem.task_by_task = options.task_by_task;
-    if (events && !traffic.empty()) {
-      links = SharedLinks(plan, traffic, quotient, changes);
-      problem.links = &links;
-    }
-    if (by_step) {
+    if (folding->shares_links()) problem.links = &folding->links;
+    if (folding->shares_links() && options.network == NetworkLevel::step) {
       epochs = sim::epochs_of(cluster, changes);
       steps = std::make_unique<sim::StepRuns>(plan, groups, costs, quotient, epochs);
-      links.capacities.resize(links.capacities.size() + steps->ports());
+      links_and_ports = folding->links;
+      links_and_ports.capacities.resize(links_and_ports.capacities.size() + steps->ports());
+      problem.links = &links_and_ports;
       problem.steps = steps.get();
     }
     for (size_t i = 0; i < quotient.representative.size(); ++i) {
@@ -159,22 +147,39 @@ struct Setup {
     return changes;
   }
 
-  Traffic find_traffic(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) const {
-    if (!sim::shares_links(cluster, options)) return {};
-    return Traffic(plan, usage, groups, costs, cluster, changes, options.network == NetworkLevel::step);
+  std::shared_ptr<const sim::Wirings> find_wirings(const Plan& plan, const Cluster& cluster,
+                                                   const SimulationOptions& options, sim::Kept& kept) const {
+    const sim::PathsSeen seen = sim::paths_seen(cluster, options);
+    return kept.wirings.get(sim::wirings_key(plan, usage, cluster, seen),
+                            [&] { return sim::find_wirings(plan, usage, groups, cluster, seen); });
+  }
+
+  std::shared_ptr<const Folding> find_folding(const Plan& plan, const Cluster& cluster,
+                                              const SimulationOptions& options, const sim::CoreDemand& demand,
+                                              sim::Kept& kept) const {
+    sim::FoldingOptions what;
+    what.flows = sim::shares_links(cluster, options);
+    what.every_link = options.network == NetworkLevel::step;
+    // A class of one rank stands for all its ranks in time, but not in the cores that they want, and not in their luck.
+    const bool shares_cores = demand.cores > 0 && options.engine != Engine::evaluator;
+    what.unfold = options.unfold || shares_cores || options.jitter.sigma > 0;
+    what.slow_ranks = options.slow_ranks;
+    what.changes = changes;
+    return kept.foldings.get(sim::folding_key(costs, cluster, what),
+                             [&] { return sim::make_folding(plan, usage, groups, costs, cluster, what); });
   }
 
   Engine choose_engine(const SimulationOptions& options, const sim::CoreDemand& demand) const {
-    const bool shares = !traffic.empty() || costs.takes_sms() || options.jitter.sigma > 0;
+    const bool shares = folding->shares_links() || costs.takes_sms() || options.jitter.sigma > 0;
     if (options.engine == Engine::automatic) return demand.cores || shares ? Engine::events : Engine::evaluator;
     if (options.engine == Engine::evaluator && demand.by_compute) {
       throw InputError("engine", "the evaluator cannot share " + std::to_string(demand.cores) +
                                      " cores among more ranks; use the event loop");
     }
     if (options.engine == Engine::evaluator && shares) {
-      const char* what = !traffic.empty()    ? "links: use the event loop, or the analytic network"
-                         : costs.takes_sms() ? "SMs: use the event loop, or let collectives take none of them"
-                                             : "by chance: use the event loop";
+      const char* what = folding->shares_links() ? "links: use the event loop, or the analytic network"
+                         : costs.takes_sms()     ? "SMs: use the event loop, or let collectives take none of them"
+                                                 : "by chance: use the event loop";
       throw InputError("engine", std::string("the evaluator cannot let tasks slow each other down on shared ") + what);
     }
     return options.engine;
@@ -184,7 +189,7 @@ struct Setup {
   void check_range(const Plan& plan) const {
     double total = 0;
     for (size_t c = 0; c < tables.size(); ++c) {
-      const uint32_t role = plan.role(quotient.representative[c]);
+      const uint32_t role = plan.role(folding->table_ranks[c]);
       for (uint16_t body : usage.bodies[role]) {
         double once = 0;
         for (size_t i = usage.first_op[body]; i < usage.first_op[body + 1]; ++i) {
@@ -201,8 +206,9 @@ struct Setup {
     }
   }
 
-  /// Divides `spans` among ranks and streams: a stream is in order, so each task's place is known before its time.
-  std::vector<Span> place_spans(const Plan& plan) {
+  /// Room for all spans, divided among ranks and streams: a stream is in order, so each task's place is known before
+  /// its time. Nothing is written yet; the engines do, all of it if the step finishes.
+  std::shared_ptr<Span> place_spans(const Plan& plan, sim::SpanRoom& room) {
     std::vector<std::array<uint64_t, kStreams>> counts(plan.programs.size());
     for (size_t role = 0; role < plan.programs.size(); ++role) {
       for (uint16_t body : usage.bodies[role]) {
@@ -217,10 +223,10 @@ struct Setup {
       for (uint64_t n : counts[plan.role(instance.rank)]) total += n;
     }
     first_span.push_back(total);
-    std::vector<Span> spans(total);
-    problem.first_span = spans.data();
+    std::shared_ptr<Span> spans = room.take(total);
+    problem.first_span = spans.get();
     for (size_t i = 0; i < problem.instances.size(); ++i) {
-      Span* next = spans.data() + first_span[i];
+      Span* next = spans.get() + first_span[i];
       for (int stream = 0; stream < kStreams; ++stream) {
         problem.instances[i].spans[stream] = next;
         next += counts[plan.role(problem.instances[i].rank)][stream];
@@ -249,12 +255,12 @@ std::string network_text(const Setup& setup, const Cluster& cluster, const Simul
   if (!sim::shares_links(cluster, options)) return "analytic";
   if (setup.steps) {
     return "step: " + std::to_string(setup.steps->messages()) + " messages of collectives over " +
-           std::to_string(setup.traffic.links().size()) + " links; ranks are not folded";
+           std::to_string(setup.folding->shared_links) + " links; ranks are not folded";
   }
   if (options.network == NetworkLevel::step) return "step: nothing is sent";
-  if (setup.traffic.empty()) return "flow: no link is ever full";
-  return "flow: " + std::to_string(setup.quotient.link_representative.size()) + " classes of " +
-         std::to_string(setup.traffic.links().size()) + " links that may be full";
+  if (!setup.folding->shares_links()) return "flow: no link is ever full";
+  return "flow: " + std::to_string(setup.folding->quotient.link_representative.size()) + " classes of " +
+         std::to_string(setup.folding->shared_links) + " links that may be full";
 }
 
 void state_facts(const Setup& setup, const Cluster& cluster, const SimulationOptions& options,
@@ -280,18 +286,18 @@ void state_facts(const Setup& setup, const Cluster& cluster, const SimulationOpt
 
 }  // namespace
 
-SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& cluster,
-                          const SimulationOptions& options) {
+SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& cluster, const SimulationOptions& options,
+                          SimulationCache& cache) {
   const Plan& plan = *shared;
   check(plan, cluster, options);
   const sim::CoreDemand demand =
       options.laws.enabled && !cluster.shared_cores ? sim::CoreDemand() : sim::core_demand(plan, cluster);
   SimulationResult result;
-  Setup setup(plan, cluster, options, demand);
+  Setup setup(plan, cluster, options, demand, cache.kept());
   result.engine = setup.engine;
   result.classes = static_cast<uint32_t>(setup.problem.instances.size());
-  std::vector<Span> spans;
-  if (options.keep_spans) spans = setup.place_spans(plan);
+  std::shared_ptr<Span> spans;
+  if (options.keep_spans) spans = setup.place_spans(plan, cache.kept().spans);
 
   sim::Outcome outcome =
       result.engine == Engine::events ? sim::run_events(setup.problem) : sim::evaluate(setup.problem);
@@ -303,23 +309,31 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
   Timeline& timeline = result.timeline;
   timeline.plan = std::move(shared);
   timeline.source = TimelineSource::simulated;
+  const Quotient& quotient = setup.folding->quotient;
   if (result.classes < plan.mesh.ranks()) {
-    for (uint32_t c : setup.quotient.class_of) timeline.representative.push_back(setup.quotient.representative[c]);
+    for (uint32_t c : quotient.class_of) timeline.representative.push_back(quotient.representative[c]);
   }
   timeline.counter_names = {"memory"};
-  if (!result.error.empty()) spans.clear();  // half of them were never written
-  timeline.steps.push_back({0, spans.size(), 0, result.makespan, 0, 0});
-  if (!spans.empty()) {
+  if (result.error.empty()) {  // else some spans were never written
+    if (spans) timeline.spans = {spans.get(), setup.first_span.back()};
+    timeline.storage = std::move(spans);
+    timeline.contention = std::move(outcome.contention);
+  }
+  timeline.steps.push_back({0, timeline.spans.size(), 0, result.makespan, 0, 0});
+  if (!timeline.spans.empty() && options.keep_counters) {
     for (size_t i = 0; i < setup.problem.instances.size(); ++i) {
-      const std::span<const Span> own(spans.data() + setup.first_span[i], spans.data() + setup.first_span[i + 1]);
+      const auto own = timeline.spans.subspan(setup.first_span[i], setup.first_span[i + 1] - setup.first_span[i]);
       const auto samples = sim::memory_over_time(plan, setup.problem.instances[i].rank, own);
       timeline.counters.insert(timeline.counters.end(), samples.begin(), samples.end());
     }
   }
-  if (result.error.empty()) timeline.contention = std::move(outcome.contention);
-  timeline.set_spans(std::move(spans));
   state_facts(setup, cluster, options, result);
   return result;
+}
+
+SimulationResult simulate(std::shared_ptr<const Plan> plan, const Cluster& cluster, const SimulationOptions& options) {
+  SimulationCache cache;
+  return simulate(std::move(plan), cluster, options, cache);
 }
 
 SimulationResult simulate(const Plan& plan, const Cluster& cluster, const SimulationOptions& options) {

@@ -15,6 +15,8 @@
 
 namespace pgram {
 
+class SimulationCache;
+
 enum class Engine : uint8_t {
   automatic,  ///< evaluator where nothing is shared, else event loop
   evaluator,  ///< in order, max-plus; exact where nothing is shared
@@ -55,6 +57,7 @@ struct SimulationOptions {
   bool unfold = false;        ///< simulate every rank, even those that provably behave alike
   bool task_by_task = false;  ///< every task is an event, even of calls that do again what was seen; the same result
   bool keep_spans = true;
+  bool keep_counters = true;      ///< memory over time, of spans that are kept
   uint32_t launch_window = 1024;  ///< tasks a rank may have issued and unfinished (event loop only)
   std::vector<std::pair<uint32_t, double>> slow_ranks;  ///< (rank, factor on its compute time)
   Jitter jitter;
@@ -69,7 +72,7 @@ struct SimulationOptions {
 };
 
 struct SimulationResult {
-  Timeline timeline;  ///< one step; spans empty unless keep_spans
+  Timeline timeline;  ///< one step; spans empty unless keep_spans, counters unless keep_counters too
   Picoseconds makespan = 0;
   uint64_t tasks = 0;    ///< simulated (after folding)
   uint32_t classes = 0;  ///< ranks simulated
@@ -81,6 +84,8 @@ struct SimulationResult {
 /// The Plan must be verified. InputError if the cluster has fewer devices than the plan has ranks, and for options out
 /// of range. With Laws the cluster's speeds and size are not looked at. The timeline keeps the Plan alive.
 SimulationResult simulate(std::shared_ptr<const Plan>, const Cluster&, const SimulationOptions& = {});
+/// The same, faster for layouts like those that the cache has seen.
+SimulationResult simulate(std::shared_ptr<const Plan>, const Cluster&, const SimulationOptions&, SimulationCache&);
 /// The same with a copy of the Plan.
 SimulationResult simulate(const Plan&, const Cluster&, const SimulationOptions& = {});
 

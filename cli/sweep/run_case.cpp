@@ -79,6 +79,7 @@ void add_whole_run(const Timeline& timeline, const Summary& summary, const Clust
 
 SimulationOptions options_of(const Case& inputs, const Plan& plan, const Cluster& cluster) {
   SimulationOptions options;
+  options.keep_counters = false;
   options.network = parse_network_level(inputs.network);
   const Disturbance& disturbance = inputs.disturbance;
   for (const std::string& text : disturbance.slow)
@@ -88,9 +89,10 @@ SimulationOptions options_of(const Case& inputs, const Plan& plan, const Cluster
   return options;
 }
 
-void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const Cluster& cluster, Outcome& outcome) {
+void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const Cluster& cluster, SimulationCache& cache,
+                   Outcome& outcome) {
   const SimulationOptions options = options_of(inputs, *plan, cluster);
-  const SimulationResult result = simulate(std::move(plan), cluster, options);
+  const SimulationResult result = simulate(std::move(plan), cluster, options, cache);
   if (!result.error.empty()) throw RunError(result.error);
   const Summary summary = summarise(result.timeline);
   Figures& figures = outcome.figures;
@@ -161,7 +163,7 @@ Outcome run_case(const Case& inputs, const PlannedCase& planned, Inputs& known) 
                       format_bytes(fullest.total - available) + " too much: " + breakdown_text(fullest);
     } else {
       require_verified(planned);
-      simulate_case(inputs, planned.plan, cluster, outcome);
+      simulate_case(inputs, planned.plan, cluster, known.simulations(), outcome);
     }
   } catch (const std::exception& error) {
     const Figures planned_only{.memory_bytes = outcome.figures.memory_bytes,

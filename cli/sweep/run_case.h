@@ -10,10 +10,11 @@
 #include "core/cluster/cluster.h"
 #include "core/model/model.h"
 #include "core/plan/plan.h"
+#include "sim/simulation_cache.h"
 
 namespace pgram::sweep {
 
-/// Models and clusters by name, each read once. One for each thread.
+/// Models and clusters by name, each read once, and what simulations leave for those after them. One for each thread.
 class Inputs {
  public:
   const Model& model(const std::string& name);
@@ -21,10 +22,12 @@ class Inputs {
   /// Known by this name from now on, whatever the library has.
   void keep(const std::string& name, Model model) { models_.insert_or_assign(name, std::move(model)); }
   void keep(const std::string& name, Cluster cluster) { clusters_.insert_or_assign(name, std::move(cluster)); }
+  SimulationCache& simulations() { return simulations_; }
 
  private:
   std::map<std::string, Model> models_;
   std::map<std::string, Cluster> clusters_;
+  SimulationCache simulations_;
 };
 
 /// A Plan of a case; or why there is none.

@@ -16,6 +16,7 @@
 namespace pgram::test {
 
 struct RandomCase {
+  Model model;
   Plan plan;
   Cluster cluster;
   std::string text;
@@ -45,7 +46,11 @@ class RandomCases {
     work.global_batch = layout.dp * work.micro_batch * draw(1, 6);
     work.sequence = 16;
     work.precision = pick<Precision>({Precision::fp32, Precision::bf16});
-    RandomCase result{make_plan(model(layout), layout, work), cluster(layout.ranks()), to_text(layout)};
+    RandomCase result;
+    result.model = model(layout);
+    result.plan = make_plan(result.model, layout, work);
+    result.cluster = cluster(layout.ranks());
+    result.text = to_text(layout);
     result.text += " " + layout.schedule + " order " + name_of(layout.order[0]) + name_of(layout.order[1]) +
                    name_of(layout.order[2]) + " on " + result.cluster.name;
     return result;
