@@ -209,6 +209,7 @@ class SyncPlacer {
   void place(Program& program, std::span<const uint32_t> first_task, const std::vector<LinkWait>& waits) {
     find_events(waits);
     free_slots_.clear();
+    program.syncs.reserve(waits.size() + events_.size());
     uint32_t call = 0;
     size_t next_wait = 0, next_event = 0;
     while (next_wait < waits.size() || next_event < events_.size()) {
@@ -285,14 +286,15 @@ class ProgramLinker {
   void link(Program& program) {
     program.syncs.clear();
     program.num_events = 0;
-    first_task_.clear();
+    if (last_ && walks_alike(*last_, program, accesses_)) return copy(*last_, program);
+    first_task_.resize(program.calls.size());
     uint32_t tasks = 0;
-    for (Call& call : program.calls) {
+    for (size_t c = 0; c < program.calls.size(); ++c) {
+      Call& call = program.calls[c];
       call.num_syncs = 0, call.first_sync = 0;
-      first_task_.push_back(tasks);
+      first_task_[c] = tasks;
       tasks += static_cast<uint32_t>(plan_.bodies[call.body].ops.size());
     }
-    if (last_ && walks_alike(*last_, program, accesses_)) return copy(*last_, program);
     if (!calls_.run(program, first_task_, waits_)) tasks_.run(program, first_task_, waits_);
     placer_.place(program, first_task_, waits_);
     last_ = &program;

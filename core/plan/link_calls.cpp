@@ -36,6 +36,8 @@ class Summary {
   BodyEffect run() {
     const size_t count = accesses_.operations.size();
     effect_.steps.reserve(count);  // pointers to them are kept
+    effect_.checks.reserve(accesses_.accesses.size());
+    seen_.reserve(accesses_.accesses.size());
     effect_.informs.assign(count * count, 0);
     effect_.step_of.assign(body_.ops.size(), 0);
     for (const StreamOperation& operation : accesses_.operations) add(operation);

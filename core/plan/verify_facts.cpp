@@ -160,6 +160,7 @@ class OrderWalk {
   bool run() {
     facts_.informs.assign(body_.ops.size() * body_.ops.size(), 0);
     facts_.ops.reserve(body_.ops.size());
+    seen_.reserve(body_.operands.size());
     bool good = true;
     for (uint16_t i = 0; i < body_.ops.size() && good; ++i) {
       good = add(i);

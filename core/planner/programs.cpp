@@ -77,8 +77,7 @@ class ProgramBuilder {
   }
 
   Program build(const ScheduleRow& row) {
-    backwards_left_ = static_cast<uint32_t>(
-        std::count_if(row.begin(), row.end(), [](const ScheduleOp& op) { return op.kind == SlotKind::B; }));
+    reserve(row);
     if (parts_.zero_misc >= 0) prologue();
     for (size_t i = 0; i < row.size(); ++i) {
       const ScheduleOp& op = row[i];
@@ -105,6 +104,20 @@ class ProgramBuilder {
   }
 
  private:
+  /// Counts backwards, and makes room for what is to come, or a little more.
+  void reserve(const ScheduleRow& row) {
+    constexpr size_t kCallsAround = 5, kArgs = 5;  // zero, reduce, norm, optimizer, input or the like; of most calls
+    size_t calls = kCallsAround * (blocks_.size() + 1);
+    for (const ScheduleOp& op : row) {
+      const bool computes = op.kind == SlotKind::F || op.kind == SlotKind::B;
+      calls += computes ? blocks_.size() : 1;
+      backwards_left_ += op.kind == SlotKind::B;
+    }
+    program_.calls.reserve(calls);
+    program_.args.reserve(calls * kArgs);
+    program_.slot_ops.reserve(row.size() + 3);  // prologue, gradients, optimizer
+  }
+
   struct KindPools {
     uint32_t slots = 0;
     int parameters = -1, gradients = -1, state = -1, saved = -1;
@@ -162,11 +175,9 @@ class ProgramBuilder {
     program_.slot_ops.push_back({kind, stage, micro_batch, static_cast<uint32_t>(program_.calls.size()), 0});
   }
 
-  void call(int body, uint16_t layer, uint16_t micro_batch, const Places& places) {
-    call(body, layer, micro_batch, places, micro_batch * buffers_each());
-  }
-
-  void call(int body, uint16_t layer, uint16_t micro_batch, const Places& places, uint32_t first_buffer) {
+  /// `place_of`: where a formal is.
+  template <class PlaceOf>
+  void call(int body, uint16_t layer, uint16_t micro_batch, uint32_t first_buffer, PlaceOf&& place_of) {
     const uint32_t index = static_cast<uint32_t>(program_.calls.size());
     Call& call = program_.calls.emplace_back();
     call.body = static_cast<uint16_t>(body);
@@ -176,7 +187,7 @@ class ProgramBuilder {
     call.slot_op = static_cast<uint32_t>(program_.slot_ops.size()) - 1;
     ++program_.slot_ops.back().num_calls;
     for (const Formal f : bodies_.formals(body)) {
-      const Place& place = places[static_cast<int>(f)];
+      const Place& place = place_of(f);
       if (place.buffer >= 0) {
         const uint32_t arg = static_cast<uint32_t>(program_.args.size());
         work_.uses.push_back({index, arg, first_buffer + static_cast<uint32_t>(place.buffer)});
@@ -185,20 +196,23 @@ class ProgramBuilder {
     }
   }
 
+  /// Of a body with one formal.
+  void call_with(int body, uint16_t layer, uint16_t micro_batch, const Place& place) {
+    call(body, layer, micro_batch, micro_batch * buffers_each(), [&](Formal) -> const Place& { return place; });
+  }
+
   void call_block(size_t j, int body, uint16_t micro_batch) {
     Places& places = places_[j];
     if (const int scratch = bodies_.scratch_record(body); scratch >= 0)
       at(places, Formal::scratch) = {static_pool(scratch, 1), 0, -1};
-    call(body, blocks_[j].layer, micro_batch, places);
+    call(body, blocks_[j].layer, micro_batch, micro_batch * buffers_each(),
+         [&](Formal f) -> const Place& { return at(places, f); });
   }
 
   const Block& block(size_t j) const { return parts_.blocks[static_cast<int>(blocks_[j].kind)]; }
 
   void call_misc(int body) {
-    if (body < 0) return;
-    Places places;
-    at(places, Formal::misc) = misc_place();
-    call(body, 0, 0, places);
+    if (body >= 0) call_with(body, 0, 0, misc_place());
   }
 
   void prologue() {
@@ -212,11 +226,7 @@ class ProgramBuilder {
   bool has_data() const { return role_ == 0 || role_ + 1u == stages_; }
 
   void forward(uint16_t micro_batch) {
-    if (parts_.input >= 0 && has_data()) {
-      Places places;
-      at(places, Formal::io) = io_place();
-      call(parts_.input, 0, micro_batch, places);
-    }
+    if (parts_.input >= 0 && has_data()) call_with(parts_.input, 0, micro_batch, io_place());
     for (size_t j = 0; j < blocks_.size(); ++j) call_block(j, block(j).forward, micro_batch);
   }
 
@@ -245,20 +255,15 @@ class ProgramBuilder {
 
   void transfer(const ScheduleOp& op) {
     const Transfer t = transfer_of(op);
-    Places places;
-    at(places, Formal::x) = t.place;
-    call(t.sends ? t.channel.send : t.channel.receive, op.stage, op.micro_batch, places);
+    call_with(t.sends ? t.channel.send : t.channel.receive, op.stage, op.micro_batch, t.place);
   }
 
   void exchange(const ScheduleOp& send, const ScheduleOp& receive) {
-    const Transfer out = transfer_of(send), in = transfer_of(receive);
-    Places places;
-    at(places, Formal::x) = out.place;
-    at(places, Formal::y) = in.place;
-    at(places, Formal::x).buffer += static_cast<int>(send.micro_batch * buffers_each());
-    at(places, Formal::y).buffer += static_cast<int>(receive.micro_batch * buffers_each());
+    Transfer out = transfer_of(send), in = transfer_of(receive);
+    out.place.buffer += static_cast<int>(send.micro_batch * buffers_each());
+    in.place.buffer += static_cast<int>(receive.micro_batch * buffers_each());
     call(channels_.exchange(out.channel, in.channel, receive.micro_batch - send.micro_batch), send.stage,
-         send.micro_batch, places, 0);
+         send.micro_batch, 0, [&](Formal f) -> const Place& { return f == Formal::x ? out.place : in.place; });
     begin(receive.kind, receive.stage, receive.micro_batch);
   }
 
@@ -266,10 +271,7 @@ class ProgramBuilder {
     begin(SlotKind::gradients, role_, 0);
     if (parts_.reduce_tied >= 0 && has_data()) {
       const size_t j = role_ == 0 ? 0 : blocks_.size() - 1;
-      const KindPools& pools = pools_[static_cast<int>(blocks_[j].kind)];
-      Places places;
-      at(places, Formal::gradients) = {pools.gradients, slot_of_[j], -1};
-      call(role_ == 0 ? parts_.reduce_tied : parts_.reduce_tied + 1, 0, 0, places);
+      call_with(role_ == 0 ? parts_.reduce_tied : parts_.reduce_tied + 1, 0, 0, at(places_[j], Formal::gradients));
     }
     if (role_ + 1u == stages_) call_misc(parts_.reduce_loss);
     begin(SlotKind::optimizer, role_, 0);

@@ -23,6 +23,7 @@ Schedule one_f_one_b(uint32_t ranks, uint32_t micro_batches) {
   Schedule schedule(ranks);
   for (uint16_t rank = 0; rank < ranks; ++rank) {
     ScheduleRow& row = schedule[rank];
+    row.reserve(size_t{2} * micro_batches);
     const uint32_t warm_up = std::min(ranks - 1 - rank, micro_batches);
     uint16_t forward = 0, backward = 0;
     while (forward < warm_up) row.push_back({SlotKind::F, rank, forward++});
@@ -189,6 +190,7 @@ Schedule add_send_recv(const Schedule& schedule) {
     for (const ScheduleOp& op : row) micro_batches = std::max(micro_batches, op.micro_batch + 1u);
   }
   Schedule lowered(ranks);
+  for (uint32_t rank = 0; rank < ranks; ++rank) lowered[rank].reserve(3 * schedule[rank].size());
   std::vector<size_t> at(ranks, 0);
   // whether the input of (stage, micro-batch) has a receive placed: [.. * 2] forward, [.. * 2 + 1] backward
   std::vector<uint8_t> placed(size_t{ranks} * micro_batches * 2, 0);
