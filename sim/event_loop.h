@@ -1,5 +1,5 @@
 // The event loop, engine 2: its state and the steps that it is made of. events.cpp has streams and tasks,
-// event_flows.cpp transfers that share links, event_replay.cpp calls that run as one.
+// event_flows.cpp transfers that share links, event_sharing.cpp SMs and cores, event_replay.cpp calls that run as one.
 #pragma once
 #include <cmath>
 #include <map>
@@ -66,6 +66,8 @@ class EventLoop {
   }
 
   // --- calls that run as one
+  /// Null: none do.
+  RankCalls* calls_of(uint32_t rank) { return kShares && !calls_.empty() ? &calls_[rank] : nullptr; }
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(StreamHead&);
   const ClosedBody& look_at(uint32_t rank, uint16_t body);
@@ -114,7 +116,12 @@ class EventLoop {
   Picoseconds next_flow_end();
 
   // --- SMs
-  void take_sms(const Running&, double share);
+  /// A collective comes to its device (1) or leaves it (-1).
+  void take_sms(const Running& task, int sign) {
+    const TransferCost* const transfer = problem_.shared_sms ? transfer_of(task) : nullptr;
+    if (transfer && transfer->sm_share != 0) take_share(task, sign * transfer->sm_share);
+  }
+  void take_share(const Running&, double share);
 
   // --- tasks
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.

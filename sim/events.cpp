@@ -130,7 +130,7 @@ template <bool kShares>
 void EventLoop<kShares>::try_head(StreamHead& stream) {
   if (stream.ticket == kNoTicket) return;
   Rank& rank = ranks_[stream.task.rank];
-  const RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[stream.task.rank];
+  const RankCalls* const calls = calls_of(stream.task.rank);
   // Already runs, as one with others or, where these were just disturbed, alone.
   if (calls && (stream.arrived || (calls->replay && calls->part.streams >> stream.dense & 1))) return;
   StreamHead* const streams = streams_beside(stream);
@@ -211,9 +211,7 @@ void EventLoop<kShares>::arrive(StreamHead& stream) {
   stream.arrived = true;
   if (stream.task.op->grouped) return arrive_group(stream);
   set_up(stream.task);
-  if (kShares && problem_.shared_sms) {
-    if (const TransferCost* transfer = transfer_of(stream.task)) take_sms(stream.task, transfer->sm_share);
-  }
+  if constexpr (kShares) take_sms(stream.task, 1);
   if (stream.task.op->comm == kNoComm) {
     start(stream.task.stream, stream.task);
   } else {
@@ -232,9 +230,7 @@ void EventLoop<kShares>::arrive_group(StreamHead& stream) {
     tasks[i].span = stream.task.span ? stream.task.span + i : nullptr;
     set_up(tasks[i]);
   }
-  if (kShares && problem_.shared_sms) {
-    if (const TransferCost* transfer = transfer_of(tasks[0])) take_sms(tasks[0], transfer->sm_share);
-  }
+  if constexpr (kShares) take_sms(tasks[0], 1);
   for (uint32_t i = 0; i < count; ++i) meet(static_cast<uint32_t>(streams_.size()) + first + i, tasks[i]);
 }
 
@@ -244,10 +240,9 @@ void EventLoop<kShares>::set_up(const Running& task) {
     const StreamHead& stream = streams_[task.stream];
     *task.span = make_span(*ranks_[task.rank].instance, stream.visit->call, task.op->op, stream.name, now_, now_, now_);
   }
-  if (kShares && !calls_.empty() && calls_[task.rank].records) {
-    RankCalls& calls = calls_[task.rank];
-    if (const uint32_t place = place_in(calls.part, task); place != kNone)
-      calls.times.ops[place].begin = now_ - calls.since;
+  if (RankCalls* const calls = calls_of(task.rank); calls && calls->records) {
+    if (const uint32_t place = place_in(calls->part, task); place != kNone)
+      calls->times.ops[place].begin = now_ - calls->since;
   }
 }
 
@@ -264,27 +259,6 @@ void EventLoop<kShares>::meet(uint32_t index, const Running& task) {
     if (is_point_to_point(task.op->kernel) && meeting.needed == 2) pair_up(waiting);
   }
   for (uint32_t i = 0; i < meeting.needed; ++i) start(waiting[i], running(waiting[i]));
-}
-
-template <bool kShares>
-void EventLoop<kShares>::take_sms(const Running& task, double share) {
-  if (share == 0) return;
-  const uint32_t rank = task.rank;
-  RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
-  while (calls && calls->replay) disturb(rank);  // what follows may run as one too
-  if (calls && calls->records && place_in(calls->part, task) == kNone) calls->records = false;
-  const Picoseconds end = sms_.take(now_, rank, share);
-  if (end < 0) return;
-  push_other(end, Other::compute_may_end, rank);
-  if (calls && calls->records)
-    calls->times.slowed.push_back({running(sms_.task(rank)).op->op, now_ - calls->since, sms_.left(rank)});
-}
-
-template <bool kShares>
-void EventLoop<kShares>::pair_up(const uint32_t* waiting) {
-  if (!problem_.shared_cores) return;
-  partners_[waiting[0]] = waiting[1];
-  partners_[waiting[1]] = waiting[0];
 }
 
 template <bool kShares>
@@ -315,10 +289,9 @@ void EventLoop<kShares>::schedule_end(const Running& task, Picoseconds time, Pic
   if (task.span) task.span->end = end;
   ++ended_;
   stream.done = std::max(stream.done, end);
-  if (kShares && !calls_.empty() && calls_[task.rank].records) {
-    RankCalls& calls = calls_[task.rank];
-    if (const uint32_t place = place_in(calls.part, task); place != kNone)
-      calls.times.ops[place].end = end - calls.since;
+  if (RankCalls* const calls = calls_of(task.rank); calls && calls->records) {
+    if (const uint32_t place = place_in(calls->part, task); place != kNone)
+      calls->times.ops[place].end = end - calls->since;
   }
   if (task.op->grouped) {
     Group& group = groups_[task.stream];
@@ -390,27 +363,16 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
 }
 
 template <bool kShares>
-void EventLoop<kShares>::work_done(uint32_t index) {
-  const auto end = [&](const Running& task) { schedule_end(task, now_, task.op->hold - cost_of(task).work); };
-  const uint32_t partner = std::exchange(partners_[index], kNone);
-  end(running(index));
-  if (partner == kNone) return;
-  partners_[partner] = kNone;
-  end(running(partner));
-}
-
-template <bool kShares>
 void EventLoop<kShares>::free_stream(StreamHead& stream) {
   const uint32_t index = stream.task.stream;
-  if (kShares && problem_.shared_sms) {
-    if (const TransferCost* transfer = transfer_of(stream.task)) take_sms(stream.task, -transfer->sm_share);
+  if constexpr (kShares) {
+    take_sms(stream.task, -1);
+    if (RankCalls* const calls = calls_of(stream.task.rank); calls && calls->records && is_part(stream, calls->part)) {
+      if (--calls->left == 0) write_down_end(*calls);
+    }
   }
   last_end_ = std::max(last_end_, stream.done);
   stream.arrived = false;
-  if (kShares && !calls_.empty() && calls_[stream.task.rank].records &&
-      is_part(stream, calls_[stream.task.rank].part)) {
-    if (--calls_[stream.task.rank].left == 0) write_down_end(calls_[stream.task.rank]);
-  }
   if (stream.task.span) stream.task.span += stream.task.op->grouped ? body_of(*stream.visit).ops.size() : 1;
   next_head(stream);
   if (stream.done <= now_) {
