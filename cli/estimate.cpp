@@ -1,20 +1,27 @@
 #include "cli/estimate.h"
 
+#include <oneapi/tbb/enumerable_thread_specific.h>
 #include <oneapi/tbb/parallel_for.h>
+
+#include <memory>
 
 #include "core/base/errors.h"
 #include "core/timeline/summary.h"
 #include "sim/simulate.h"
+#include "sim/simulation_cache.h"
 
 namespace pgram::cli {
 
 Estimator simulating_estimator(const Cluster& cluster) {
-  return [&cluster](const Plan& plan) {
+  auto caches = std::make_shared<oneapi::tbb::enumerable_thread_specific<SimulationCache>>();
+  return [&cluster, caches](const Plan& plan) {
     // Thousands of layouts are looked at: every transfer as if alone, which the evaluator does exactly.
     SimulationOptions options;
     options.network = NetworkLevel::analytic;
     options.collective_share = 0;
-    const SimulationResult result = simulate(plan, cluster, options);
+    options.keep_counters = false;
+    const std::shared_ptr<const Plan> not_owned(std::shared_ptr<const Plan>(), &plan);  // outlives the timeline
+    const SimulationResult result = simulate(not_owned, cluster, options, caches->local());
     if (!result.error.empty()) throw RunError(result.error);
     const Summary summary = summarise(result.timeline);
     Estimate estimate;

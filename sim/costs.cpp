@@ -76,12 +76,29 @@ void Costs::find_transfers() {
 
 void Costs::colour_kinds(const Cluster& cluster) {
   comm_colours_.resize(plan_.comms.size());
-  for (const auto& [comm, members] : wirings_->kinds) colour_of_kind_.push_back(colour_of(comm, members, cluster));
+  std::vector<uint32_t> channels;  // kinds of channels that differ in their wiring or in what they send
+  for (uint32_t k = 0; k < wirings_->kinds.size(); ++k) {
+    const auto& [comm, hash, members] = wirings_->kinds[k];
+    if (!plan_.comms[comm].directed) {
+      colour_of_kind_.push_back(colour_of(comm, make_colour(comm, members, cluster)));
+      continue;
+    }
+    // Nothing else of a channel counts.
+    const auto same = std::ranges::find_if(channels, [&](uint32_t other) {
+      const Wirings::Wiring& kind = wirings_->kinds[other];
+      return kind.hash == hash && transfers_[kind.comm] == transfers_[comm];
+    });
+    if (same == channels.end()) {
+      channels.push_back(k);
+      colour_of_kind_.push_back(colour_of(comm, make_colour(comm, members, cluster)));
+    } else {
+      colour_of_kind_.push_back(colour_of(comm, colours_[colour_of_kind_[*same]]));
+    }
+  }
 }
 
-/// The colour whose costs are those of a group with these members, made if there is none.
-uint32_t Costs::colour_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) {
-  Colour made = make_colour(comm, members, cluster);
+/// The communicator's colour that is `made`; that one, if there is none.
+uint32_t Costs::colour_of(uint16_t comm, Colour made) {
   std::vector<uint32_t>& colours = comm_colours_[comm];
   const auto known = std::find_if(colours.begin(), colours.end(), [&](uint32_t c) {
     return colours_[c].costs == made.costs && colours_[c].transfers == made.transfers;

@@ -88,7 +88,7 @@ class Costs {
 
   void find_transfers();
   void colour_kinds(const Cluster&);
-  uint32_t colour_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&);
+  uint32_t colour_of(uint16_t comm, Colour made);
   Colour make_colour(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&) const;
   double share_of_sms(uint32_t channels, const Device&) const;
   void compute(const Cluster&);

@@ -7,21 +7,21 @@
 namespace pgram::sim {
 
 template <bool kShares>
-bool EventLoop<kShares>::shares_links(const Running& task) const {
+bool EventLoop<kShares>::shares_links(uint32_t place, const Running& task) const {
   if (!problem_.links) return false;
   const TransferCost& transfer = *transfer_of(task);
-  return transfer.limit > 0 && !problem_.links->uses(epoch_, task.meeting, transfer.lane).empty();
+  return transfer.limit > 0 && !problem_.links->uses(epoch_, place, transfer.lane).empty();
 }
 
 template <bool kShares>
 void EventLoop<kShares>::start_flow(uint32_t place) {
-  const Meeting& meeting = meetings_[place];
+  Meeting& meeting = meetings_[place];
   Flow& flow = flows_[place];
-  const uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
+  const uint32_t* const waiting = waiting_at(meeting);
   flow.running.assign(waiting, waiting + meeting.needed);
-  for (uint32_t index : flow.running) begin_span(running_[index], meeting.latest);
-  const Running& first = running_[flow.running[0]];
-  if (is_point_to_point(first.kernel)) {
+  for (uint32_t index : flow.running) begin_span(running(index));
+  const Running& first = running(flow.running[0]);
+  if (is_point_to_point(first.op->kernel)) {
     begin_flow(place);
   } else if (problem_.steps) {
     start_steps(place);
@@ -34,7 +34,7 @@ template <bool kShares>
 void EventLoop<kShares>::begin_flow(uint32_t place) {
   Flow& flow = flows_[place];
   flow.flows = true;
-  const Running& first = running_[flow.running[0]];
+  const Running& first = running(flow.running[0]);
   const TransferCost& transfer = *transfer_of(first);
   const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
   come_to_links(uses, first);
@@ -53,14 +53,14 @@ void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Runn
     if (rank == kNone) continue;
     RankCalls& calls = calls_[rank];
     if (calls.replay) disturb(rank);
-    if (calls.records && (first.rank != rank || calls.part.place(first.call, first.op) == kNone)) calls.records = false;
+    if (calls.records && (first.rank != rank || place_in(calls.part, first) == kNone)) calls.records = false;
   }
 }
 
 template <bool kShares>
 void EventLoop<kShares>::leave_links(uint32_t place) {
   if (links_.empty()) return;
-  const uint32_t lane = transfer_of(running_[flows_[place].running[0]])->lane;
+  const uint32_t lane = transfer_of(running(flows_[place].running[0]))->lane;
   for (const LinkUse& use : problem_.links->uses(epoch_, place, lane)) --links_[use.link].flows;
 }
 
@@ -69,7 +69,7 @@ void EventLoop<kShares>::flow_done(uint32_t place) {
   Flow& flow = flows_[place];
   flow.flows = false;
   leave_links(place);
-  for (uint32_t index : flow.running) schedule_end(index, now_, 0);
+  for (uint32_t index : flow.running) schedule_end(running(index), now_, 0);
   if (problem_.first_span) {
     const auto& losses = contention_.end(now_, place, now_ - flow.alone_end);
     for (uint32_t index : flow.running) hold_back(index, losses);
@@ -79,13 +79,13 @@ void EventLoop<kShares>::flow_done(uint32_t place) {
 
 template <bool kShares>
 void EventLoop<kShares>::start_steps(uint32_t place) {
-  std::vector<uint32_t>& running = flows_[place].running;
-  const Running& first = running_[running[0]];
+  std::vector<uint32_t>& tasks = flows_[place].running;
+  const Running& first = running(tasks[0]);
   const TransferCost& transfer = *transfer_of(first);
   if (problem_.first_span)
     contention_.begin(now_, place, task_of(first), problem_.links->uses(epoch_, place, transfer.lane));
-  std::ranges::sort(running, {}, [&](uint32_t index) { return running_[index].rank; });
-  steps_went_on(problem_.steps->start(now_, place, transfer, first.cost->hold, running, network_));
+  std::ranges::sort(tasks, {}, [&](uint32_t index) { return running(index).rank; });
+  steps_went_on(problem_.steps->start(now_, place, transfer, first.op->hold, tasks, network_));
 }
 
 template <bool kShares>
@@ -93,14 +93,14 @@ void EventLoop<kShares>::steps_went_on(const StepRuns::Happened& happened) {
   for (const auto& [message, latency] : happened.waits) push_other(now_ + latency, Other::step_begins, message);
   for (const auto& [index, lost] : happened.ended) {
     if (problem_.first_span) hold_back(index, contention_.so_far(now_, happened.place, lost));
-    schedule_end(index, now_, 0);
+    schedule_end(running(index), now_, 0);
   }
   if (happened.over && problem_.first_span) contention_.end(now_, happened.place, 0);
 }
 
 template <bool kShares>
 void EventLoop<kShares>::hold_back(uint32_t index, const std::vector<ContentionLog::Loss>& losses) {
-  const uint32_t span = static_cast<uint32_t>(running_[index].span - problem_.first_span);
+  const uint32_t span = static_cast<uint32_t>(running(index).span - problem_.first_span);
   for (const auto& [task, lost] : losses) held_back_.push_back({0, span, task.rank, task.call, task.op, {}, lost});
 }
 
@@ -112,7 +112,7 @@ void EventLoop<kShares>::link_changes(uint32_t change_index) {
     ++epoch_;
     for (uint32_t place = 0; place < flows_.size(); ++place) {
       if (!flows_[place].flows) continue;
-      const TransferCost& transfer = *transfer_of(running_[flows_[place].running[0]]);
+      const TransferCost& transfer = *transfer_of(running(flows_[place].running[0]));
       network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
     }
     if (problem_.steps) problem_.steps->next_epoch(now_, network_);
@@ -131,7 +131,6 @@ Picoseconds EventLoop<kShares>::next_flow_end() {
   return std::max<Picoseconds>(now_, static_cast<Picoseconds>(whole) + std::llround(since - whole + after));
 }
 
-template class EventLoop<false>;
 template class EventLoop<true>;
 
 }  // namespace pgram::sim

@@ -1,5 +1,5 @@
 // The event loop, engine 2: its state and the steps that it is made of. events.cpp has streams and tasks,
-// event_flows.cpp transfers that share links, event_replay.cpp calls that run as one.
+// event_flows.cpp transfers that share links, event_sharing.cpp SMs and cores, event_replay.cpp calls that run as one.
 #pragma once
 #include <cmath>
 #include <map>
@@ -30,55 +30,74 @@ class EventLoop {
   void add_rank(const Instance& instance);
 
   // --- streams
+  /// Those of the rank of `stream`.
+  static StreamHead* streams_beside(StreamHead& stream) { return &stream - stream.dense; }
   /// The first op of the visit is at the stream's head.
-  void enter(StreamHead& stream);
-  void next_head(StreamHead& stream);
+  void enter(StreamHead&);
+  void next_head(StreamHead&);
   /// The task at the head has the stream: it arrives if it is issued and all that it waits for has ended. Else it is
   /// tried again when what it met first has changed.
-  void try_head(uint32_t index);
+  void try_head(StreamHead&);
   bool beyond_window(Rank&, uint32_t ticket) const;
   /// The stream's tasks before `ticket` have ended.
-  void pass_ended(uint32_t index, uint32_t ticket);
+  void pass_ended(StreamHead&, uint32_t ticket);
 
   // --- running
+  Running& running(uint32_t index) {
+    return index < streams_.size() ? streams_[index].task : group_tasks_[index - streams_.size()];
+  }
   /// At the head of its stream with all waits done: starts once its partners are there.
-  void arrive(uint32_t index, const Steps& steps);
+  void arrive(StreamHead&);
   /// The tasks of a group come together, each to its own meeting.
-  void arrive_group(uint32_t index, const Steps& steps);
-  void set_up(Running& task, const StreamHead& stream, const Steps& steps, uint32_t op_index);
-  void meet(uint32_t index);
+  void arrive_group(StreamHead&);
+  void set_up(const Running&);
+  void meet(uint32_t index, const Running&);
+  uint32_t* waiting_at(Meeting& meeting) {
+    return meeting.needed <= meeting.waiting.size() ? meeting.waiting.data() : waiting_.data() + meeting.waiting[0];
+  }
+  /// Where a transfer meets its partners.
+  uint32_t place_of(const Running& task) const { return ranks_[task.rank].meetings[task.op->comm]; }
+  const OpCost& cost_of(const Running& task) const { return ranks_[task.rank].instance->costs[task.op->cost]; }
   /// Null for compute and where no transfer shares anything.
   const TransferCost* transfer_of(const Running& task) const {
-    if (task.meeting == kNone) return nullptr;
+    if (task.op->comm == kNoComm) return nullptr;
     const Instance& instance = *ranks_[task.rank].instance;
-    return instance.transfers ? instance.transfers + (task.cost - instance.costs) : nullptr;
+    return instance.transfers ? instance.transfers + task.op->cost : nullptr;
   }
 
   // --- calls that run as one
+  /// Null: none do.
+  RankCalls* calls_of(uint32_t rank) { return kShares && !calls_.empty() ? &calls_[rank] : nullptr; }
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
-  bool replay(uint32_t index);
+  bool replay(StreamHead&);
   const ClosedBody& look_at(uint32_t rank, uint16_t body);
-  bool find_part(uint32_t index, CallPart& part);
+  bool find_part(StreamHead& compute, CallPart& part);
   void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
   Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
   bool waits_for_end(const Rank&, const StreamHead&, const CallPart&, const CallTimes&) const;
   static bool is_part(const StreamHead& stream, const CallPart& part) {
-    return stream.ticket != kNoTicket && part.place(stream.visit->call, *stream.op) != kNone;
+    return stream.ticket != kNoTicket && part.place(stream.visit->call, stream.task.op->op) != kNone;
   }
+  uint32_t place_in(const CallPart& part, const Running& task) const {
+    return part.place(streams_[task.stream].visit->call, task.op->op);
+  }
+  /// Of the call at the stream's head.
+  uint32_t ops_left(const StreamHead&) const;
+  const Body& body_of(const StreamOrder::Visit& visit) const { return problem_.plan.bodies[visit.body]; }
   /// Of the task at the head of a stream of the part.
   static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
-    return calls.replay->ops[calls.part.place(stream.visit->call, *stream.op)];
+    return calls.replay->ops[calls.part.place(stream.visit->call, stream.task.op->op)];
   }
-  void pass_replayed(StreamHead&, const RankCalls&);
+  void pass_replayed(StreamHead&, const RankCalls&, Picoseconds elapsed);
   static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
   void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
-  void go_on_as_flow(uint32_t index);
+  void go_on_as_flow(const Running&, Picoseconds arrival);
   void write_down_end(RankCalls&);
 
   // --- flows
-  bool shares_links(const Running& task) const;
+  bool shares_links(uint32_t place, const Running& task) const;
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
@@ -88,60 +107,60 @@ class EventLoop {
   void start_steps(uint32_t place);
   void steps_went_on(const StepRuns::Happened& happened);
   void hold_back(uint32_t index, const std::vector<ContentionLog::Loss>& losses);
-  Task task_of(const Running& task) const { return {ranks_[task.rank].instance->rank, task.call, task.op}; }
+  Task task_of(const Running& task) const {
+    return {ranks_[task.rank].instance->rank, streams_[task.stream].visit->call, task.op->op};
+  }
   /// A link gets slower, or goes down: then what runs goes on by other ways.
   void link_changes(uint32_t change_index);
   /// When the next flow ends, in whole picoseconds: one that is never held back takes what it takes alone.
   Picoseconds next_flow_end();
 
   // --- SMs
-  void take_sms(const Running&, double share);
+  /// A collective comes to its device (1) or leaves it (-1).
+  void take_sms(const Running& task, int sign) {
+    const TransferCost* const transfer = problem_.shared_sms ? transfer_of(task) : nullptr;
+    if (transfer && transfer->sm_share != 0) take_share(task, sign * transfer->sm_share);
+  }
+  void take_share(const Running&, double share);
 
   // --- tasks
   /// One copy serves both ends: on shared cores the receiver's thread makes it, and the sender's end goes with it.
   void pair_up(const uint32_t* waiting);
-  void begin_span(const Running& task, Picoseconds time) const {
-    if (!task.span) return;
-    const Rank& rank = ranks_[task.rank];
-    *task.span = make_span(*rank.instance, task.call, task.op, streams_[task.stream].name, task.arrival, time, time);
+  void begin_span(const Running& task) const {
+    if (task.span) task.span->set_wait(now_ - task.span->start);
   }
-  void start(uint32_t index, Picoseconds time);
+  void start(uint32_t index, const Running&);
   Picoseconds jittered(const Running& task) const {
-    return std::llround(static_cast<double>(task.cost->hold) * jitter_factor(problem_.jitter, task_of(task)));
+    return std::llround(static_cast<double>(task.op->hold) * jitter_factor(problem_.jitter, task_of(task)));
   }
-  void schedule_end(uint32_t index, Picoseconds time, Picoseconds hold);
-  void push(Picoseconds time, uint64_t what) {
-    if (time > now_) {
-      events_.push({time, what});
-    } else {
-      due_.push_back(what);
-    }
-  }
+  void schedule_end(const Running&, Picoseconds time, Picoseconds hold);
   void push_other(Picoseconds time, Other other, uint32_t index) {
     events_.push({time, uint64_t{index} << 5 | static_cast<uint64_t>(other) << 2 | kOther});
   }
   bool next_event();
-  void happen(uint64_t what);
   void happen_other(Other other, uint32_t index);
   /// What held a core is done; the rest of the time on the stream (a collective's latency) needs none.
   void work_done(uint32_t index);
-  void free_stream(uint32_t index);
-  std::vector<Stuck> stuck() const;
+  void free_stream(StreamHead&);
+  std::vector<Stuck> stuck();
 
   const Problem& problem_;
   std::vector<BodyStreams> bodies_;
-  std::vector<Steps> steps_;  // per body
   std::map<const Program*, StreamOrder> orders_;
+  std::map<const OpCost*, std::vector<StreamOp>> ops_;
   std::vector<Rank> ranks_;
-  std::vector<StreamHead> streams_;  // every rank's
-  std::vector<Running> running_;     // of each stream; then, if there are groups, `group_` more of each
+  std::vector<StreamHead> streams_;   // every rank's
+  std::vector<Running> group_tasks_;  // `group_` of each stream
+  std::vector<Group> groups_;         // of each stream; empty: there are none
   uint32_t group_ = 0;
   CallMemory memory_;
-  std::vector<RankCalls> calls_;  // of each rank; empty: none runs as one
-  std::vector<CallLink> links_;   // of each class of links; empty: no call runs as one, or nothing is shared
+  std::vector<RankCalls> calls_;         // of each rank; empty: none runs as one
+  std::vector<uint16_t> first_compute_;  // op of each body; as many as it has: none
+  std::vector<CallLink> links_;          // of each class of links; empty: no call runs as one, or nothing is shared
   std::vector<Meeting> meetings_;
-  std::vector<uint32_t> waiting_;  // in meetings
-  std::vector<Flow> flows_;        // by meeting place
+  std::vector<uint32_t> waiting_;   // in meetings
+  std::vector<uint32_t> partners_;  // of each task where cores are shared
+  std::vector<Flow> flows_;         // by meeting place
   CoreSharing cores_;
   FlowNetwork network_;  // a flow has the number of its meeting place
   ContentionLog contention_;
@@ -149,7 +168,8 @@ class EventLoop {
   uint32_t epoch_ = 0;
   SmSharing sms_;
   EventQueue events_;
-  std::vector<uint64_t> due_;  // what happens at this very moment
+  std::vector<uint32_t> due_;  // streams that are freed at this very moment: the first num_due_
+  size_t num_due_ = 0;
   uint64_t ended_ = 0;
   Picoseconds now_ = 0, last_end_ = 0;
 };

@@ -1,9 +1,12 @@
 // Future events by time.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "core/base/units.h"
@@ -11,63 +14,60 @@
 namespace pgram::sim {
 
 struct Event {
-  Picoseconds time = std::numeric_limits<Picoseconds>::max();
+  Picoseconds time = 0;
   uint64_t what = 0;
 };
 
-/// A heap of four children per node: half as deep as a binary one, and the four lie in one cache line. Events of equal
-/// time leave in an order that depends only on what came before, the same in every run.
+/// For events that are never before the last one that left: a radix heap (Ahuja, Mehlhorn, Orlin and Tarjan 1990). An
+/// event lies by the highest bit in which its time differs from that one's, so that events of equal time, of which
+/// alike ranks make many, are never compared, and others seldom. Events of equal time leave in the order in which they
+/// came.
 class EventQueue {
  public:
-  bool empty() const { return end_ == kRoot; }
-  const Event& next() const { return at(kRoot); }
+  bool empty() const { return filled_ == 0; }
+  Picoseconds next_time() const { return buckets_[std::countr_zero(filled_)].least; }
 
   void push(Event event) {
-    if (end_ + 4 > 4 * lines_.size()) lines_.resize(2 * lines_.size());
-    size_t hole = end_++;
-    for (; hole > kRoot; hole = parent(hole)) {
-      const Event& above = at(parent(hole));
-      if (above.time <= event.time) break;
-      at(hole) = above;
-    }
-    at(hole) = event;
+    const int place = std::bit_width(static_cast<uint64_t>(event.time ^ last_));
+    Bucket& bucket = buckets_[place];
+    bucket.least = std::min(bucket.least, event.time);
+    bucket.events.push_back(event);
+    filled_ |= uint64_t{1} << place;
   }
 
   Event pop() {
-    const Event first = at(kRoot), last = at(--end_);
-    at(end_) = Event();
-    if (!empty()) sink(last);
+    if (!(filled_ & 1)) refill();
+    Bucket& earliest = buckets_[0];
+    const Event first = earliest.events[left_++];
+    if (left_ == earliest.events.size()) {
+      earliest.events.clear();
+      earliest.least = kNever;
+      left_ = 0;
+      filled_ &= ~uint64_t{1};
+    }
     return first;
   }
 
  private:
-  /// Last in its line, so that siblings fill the lines after it: 4 to 7, 8 to 11 ...
-  static constexpr size_t kRoot = 3;
-  struct alignas(64) Line {
-    std::array<Event, 4> events;
+  struct Bucket {
+    Picoseconds least = kNever;
+    std::vector<Event> events;
   };
-  static size_t parent(size_t i) { return i / 4 + 2; }
-  static size_t first_child(size_t i) { return 4 * (i - 2); }
-  Event& at(size_t i) { return lines_[i / 4].events[i % 4]; }
-  const Event& at(size_t i) const { return lines_[i / 4].events[i % 4]; }
+  static constexpr Picoseconds kNever = std::numeric_limits<Picoseconds>::max();
 
-  /// Places past the end are later than all events, so that there are always four children, compared in pairs: which is
-  /// the least is no pattern that a processor could guess.
-  void sink(Event event) {
-    size_t hole = kRoot;
-    for (size_t child = first_child(hole); child < end_; child = first_child(hole)) {
-      const std::array<Event, 4>& four = lines_[child / 4].events;
-      const size_t a = four[1].time < four[0].time ? 1 : 0, b = four[3].time < four[2].time ? 3 : 2;
-      const size_t least = four[b].time < four[a].time ? b : a;
-      if (four[least].time >= event.time) break;
-      at(hole) = four[least];
-      hole = child + least;
-    }
-    at(hole) = event;
+  /// The earliest events go to the first bucket, and those that were beside them to others before theirs.
+  void refill() {
+    Bucket& bucket = buckets_[std::countr_zero(filled_)];
+    filled_ &= filled_ - 1;
+    last_ = std::exchange(bucket.least, kNever);
+    for (const Event& event : bucket.events) push(event);
+    bucket.events.clear();
   }
 
-  std::vector<Line> lines_ = std::vector<Line>(16);
-  size_t end_ = kRoot;
+  std::array<Bucket, 64> buckets_;  // the first: those at `last_`
+  uint64_t filled_ = 0;             // buckets, as bits
+  size_t left_ = 0;                 // so many of the first bucket
+  Picoseconds last_ = 0;
 };
 
 }  // namespace pgram::sim

@@ -29,33 +29,30 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
       contention_(problem.links && problem.first_span ? flows_.size() : 0,
                   problem.links ? problem.links->capacities.size() : 0),
       sms_(problem.shared_sms ? problem.instances.size() : 0) {
-  for (size_t b = 0; b < problem.plan.bodies.size(); ++b) {
-    const Body& body = problem.plan.bodies[b];
-    const auto count = static_cast<uint32_t>(body.ops.size());
-    const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
-    steps_.push_back({body.ops.data(), &bodies_[b], count, problem.first_op[b], body.grouped,
-                      static_cast<uint16_t>(compute - body.ops.begin())});
-  }
   uint32_t waiting = 0;
   for (uint32_t size : problem.meeting_size) {
-    meetings_.push_back({0, size, 0, waiting});
+    Meeting& meeting = meetings_.emplace_back();
+    meeting.needed = size;
+    if (size <= meeting.waiting.size()) continue;
+    meeting.waiting[0] = waiting;
     waiting += size;
   }
   waiting_.resize(waiting);
   ranks_.reserve(problem.instances.size());
   for (const Instance& instance : problem.instances) add_rank(instance);
-  const uint32_t group = largest_group(problem.plan);
-  running_.resize(streams_.size() * (1 + group));
-  for (size_t i = 0; i < running_.size(); ++i) {
-    Running& task = running_[i];
-    task.stream = static_cast<uint32_t>(i < streams_.size() ? i : (i - streams_.size()) / group);
-    task.rank = streams_[task.stream].rank;
-    task.grouped = i >= streams_.size();
-  }
-  group_ = group;
+  due_.resize(streams_.size());
+  group_ = largest_group(problem.plan);
+  group_tasks_.resize(streams_.size() * group_);
+  if (group_) groups_.resize(streams_.size());
+  for (uint32_t i = 0; i < group_tasks_.size(); ++i) group_tasks_[i] = streams_[i / group_].task;
+  if (problem.shared_cores) partners_.resize(streams_.size() + group_tasks_.size(), kNone);
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
     for (RankCalls& calls : calls_) calls.bodies.resize(bodies_.size());
+    for (const Body& body : problem.plan.bodies) {
+      const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
+      first_compute_.push_back(static_cast<uint16_t>(compute - body.ops.begin()));
+    }
     if (problem.links) links_.resize(problem.links->capacities.size());
   }
 }
@@ -64,8 +61,10 @@ template <bool kShares>
 Outcome EventLoop<kShares>::run() {
   for (uint32_t i = 0; problem_.links && i < problem_.links->changes.size(); ++i)
     push_other(problem_.links->changes[i].time, Other::link_changes, i);
-  for (uint32_t stream = 0; stream < streams_.size(); ++stream) try_head(stream);
-  while (next_event()) continue;
+  for (StreamHead& stream : streams_) try_head(stream);
+  do {
+    while (num_due_) free_stream(streams_[due_[--num_due_]]);
+  } while (next_event());
   Outcome outcome;
   outcome.makespan = last_end_;
   outcome.tasks = ended_;
@@ -82,41 +81,45 @@ Outcome EventLoop<kShares>::run() {
 
 template <bool kShares>
 void EventLoop<kShares>::add_rank(const Instance& instance) {
+  const auto role = static_cast<uint32_t>(instance.program - problem_.plan.programs.data());
+  const uint32_t index = static_cast<uint32_t>(ranks_.size());
   Rank& rank = ranks_.emplace_back();
   rank.instance = &instance;
-  rank.order = &orders_.try_emplace(instance.program, problem_.plan, bodies_, *instance.program).first->second;
+  rank.order = &orders_.try_emplace(instance.program, problem_.plan, bodies_, problem_.usage, role).first->second;
+  std::vector<StreamOp>& ops = ops_[instance.costs];
+  if (ops.empty()) ops = stream_ops(problem_.plan, bodies_, *rank.order, instance.costs, problem_.first_op);
+  rank.ops = ops.data();
   rank.first_stream = static_cast<uint32_t>(streams_.size());
   rank.num_streams = static_cast<uint32_t>(rank.order->streams.size());
-  rank.costs = instance.costs;
   rank.meetings = instance.meetings;
-  rank.visits = rank.order->visits.get();
   rank.waits = rank.order->waits.get();
+  rank.own_waits = rank.order->own_waits.data();
   for (const StreamOrder::Own& own : rank.order->streams) {
+    const auto place = static_cast<uint32_t>(streams_.size());
     StreamHead& stream = streams_.emplace_back();
-    stream.rank = static_cast<uint32_t>(ranks_.size() - 1);
+    stream.task = {nullptr, instance.spans[own.name], place, index};
     stream.name = own.name;
-    stream.visit = rank.visits + own.first;
+    stream.dense = static_cast<uint8_t>(place - rank.first_stream);
+    stream.visit = rank.order->visits.get() + own.first;
     enter(stream);
     stream.unended = stream.ticket;
-    rank.spans[streams_.size() - 1 - rank.first_stream] = instance.spans[own.name];
   }
 }
 
 template <bool kShares>
 void EventLoop<kShares>::enter(StreamHead& stream) {
-  const BodyStreams& body = bodies_[stream.visit->body];
-  stream.op = body.ops.data() + body.first[stream.name];
-  stream.ops_left = static_cast<uint16_t>(body.first[stream.name + 1] - body.first[stream.name]);
-  stream.ticket = stream.visit->first_ticket + *stream.op;
+  stream.task.op = ranks_[stream.task.rank].ops + stream.visit->first_op;
+  stream.ticket = stream.visit->first_ticket + stream.task.op->op;
 }
 
 template <bool kShares>
 void EventLoop<kShares>::next_head(StreamHead& stream) {
-  if (--stream.ops_left) {
-    ++stream.op;
-    stream.ticket = stream.visit->first_ticket + *stream.op;
-  } else if (stream.visit->next != kNoTicket) {
-    stream.visit = ranks_[stream.rank].visits + stream.visit->next;
+  stream.waits_met = 0;
+  if (!stream.task.op->last) {
+    ++stream.task.op;
+    stream.ticket = stream.visit->first_ticket + stream.task.op->op;
+  } else if (stream.visit->next) {
+    stream.visit += stream.visit->next;
     enter(stream);
   } else {
     stream.ticket = kNoTicket;
@@ -124,30 +127,30 @@ void EventLoop<kShares>::next_head(StreamHead& stream) {
 }
 
 template <bool kShares>
-void EventLoop<kShares>::try_head(uint32_t index) {
-  StreamHead& stream = streams_[index];
+void EventLoop<kShares>::try_head(StreamHead& stream) {
   if (stream.ticket == kNoTicket) return;
-  Rank& rank = ranks_[stream.rank];
-  const uint32_t self = index - rank.first_stream;
-  const RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[stream.rank];
+  Rank& rank = ranks_[stream.task.rank];
+  const RankCalls* const calls = calls_of(stream.task.rank);
   // Already runs, as one with others or, where these were just disturbed, alone.
-  if (calls && (stream.arrived || (calls->replay && calls->part.streams >> self & 1))) return;
-  StreamHead* const streams = streams_.data() + rank.first_stream;
+  if (calls && (stream.arrived || (calls->replay && calls->part.streams >> stream.dense & 1))) return;
+  StreamHead* const streams = streams_beside(stream);
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
-    while (calls && calls->replay && calls->part.streams >> other & 1) {
-      const uint32_t place = calls->part.place(ticket);
-      const Picoseconds end = calls->replay->end;
-      const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
-      if (calls->since + time > now_) {
-        if (time != end) push_other(calls->since + time, Other::replay_passes, stream.rank);
-        break;
+    if constexpr (kShares) {
+      while (calls && calls->replay && calls->part.streams >> other & 1) {
+        const uint32_t place = calls->part.place(ticket);
+        const Picoseconds end = calls->replay->end;
+        const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
+        if (calls->since + time > now_) {
+          if (time != end) push_other(calls->since + time, Other::replay_passes, stream.task.rank);
+          break;
+        }
+        pass_some(stream.task.rank);
+        if (streams[other].unended > ticket) return false;
       }
-      pass_some(stream.rank);
-      if (streams[other].unended > ticket) return false;
     }
     stream.awaited = ticket;
-    streams[other].blocked |= static_cast<uint16_t>(1u << self);
+    streams[other].blocked |= static_cast<uint16_t>(1u << stream.dense);
     streams[other].wake = std::min(streams[other].wake, ticket);
     return true;
   };
@@ -157,18 +160,18 @@ void EventLoop<kShares>::try_head(uint32_t index) {
     }
   }
   const StreamOrder::Visit& visit = *stream.visit;
-  const Steps& steps = steps_[visit.body];
-  const uint32_t op_index = *stream.op;
-  const Op& op = steps.ops[op_index];
-  for (int i = 0; i < op.num_waits; ++i) {
-    const auto [before, name] = steps.streams->waits[op.first_wait + i];
-    if (must_wait(rank.order->dense[name], visit.first_ticket + before)) return;
+  const StreamOp& op = *stream.task.op;
+  for (; stream.waits_met < op.num_waits; ++stream.waits_met) {
+    const auto [before, other] = rank.own_waits[op.first_wait + stream.waits_met];
+    if (must_wait(other, visit.first_ticket + before)) return;
   }
   const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
-  for (uint32_t i = 0; i < visit.num_waits; ++i) {
-    if (waits[i].op == op_index && must_wait(waits[i].stream, waits[i].ticket)) return;
+  for (uint32_t i = stream.waits_met - op.num_waits; i < visit.num_waits; ++i) {
+    if (waits[i].op != op.op || !must_wait(waits[i].stream, waits[i].ticket)) continue;
+    stream.waits_met = static_cast<uint16_t>(op.num_waits + i);
+    return;
   }
-  arrive(index, steps);
+  arrive(stream);
 }
 
 /// Whether a task is not issued yet.
@@ -182,188 +185,162 @@ bool EventLoop<kShares>::beyond_window(Rank& rank, uint32_t ticket) const {
 }
 
 template <bool kShares>
-void EventLoop<kShares>::pass_ended(uint32_t index, uint32_t ticket) {
-  StreamHead& stream = streams_[index];
+void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
   stream.unended = ticket;
   if (stream.wake >= ticket) return;
   stream.wake = kNoTicket;
-  const uint32_t first = ranks_[stream.rank].first_stream;
-  for (uint32_t waiting = std::exchange(stream.blocked, uint16_t{0}); waiting; waiting &= waiting - 1)
-    try_head(first + static_cast<uint32_t>(std::countr_zero(waiting)));
+  StreamHead* const streams = streams_beside(stream);
+  uint32_t ready = 0;
+  for (uint32_t waiting = stream.blocked; waiting; waiting &= waiting - 1) {
+    const uint32_t awaited = streams[std::countr_zero(waiting)].awaited;
+    if (awaited < ticket) {
+      ready |= waiting & -waiting;
+    } else {
+      stream.wake = std::min(stream.wake, awaited);
+    }
+  }
+  stream.blocked &= static_cast<uint16_t>(~ready);
+  for (; ready; ready &= ready - 1) try_head(streams[std::countr_zero(ready)]);
 }
 
 template <bool kShares>
-void EventLoop<kShares>::arrive(uint32_t index, const Steps& steps) {
-  if (kShares && !calls_.empty() && *streams_[index].op == steps.first_compute && steps.count > 1 && replay(index))
-    return;
-  streams_[index].arrived = true;
-  if (steps.grouped) return arrive_group(index, steps);
-  set_up(running_[index], streams_[index], steps, *streams_[index].op);
-  const Running& task = running_[index];
-  if (kShares && problem_.shared_sms) {
-    if (const TransferCost* transfer = transfer_of(task)) take_sms(task, transfer->sm_share);
+void EventLoop<kShares>::arrive(StreamHead& stream) {
+  if constexpr (kShares) {
+    if (!calls_.empty() && stream.task.op->first_compute && replay(stream)) return;
   }
-  if (task.meeting == kNone) {
-    start(index, now_);
+  stream.arrived = true;
+  if (stream.task.op->grouped) return arrive_group(stream);
+  set_up(stream.task);
+  if constexpr (kShares) take_sms(stream.task, 1);
+  if (stream.task.op->comm == kNoComm) {
+    start(stream.task.stream, stream.task);
   } else {
-    meet(index);
+    meet(stream.task.stream, stream.task);
   }
 }
 
 template <bool kShares>
-void EventLoop<kShares>::arrive_group(uint32_t index, const Steps& steps) {
-  const uint32_t first = static_cast<uint32_t>(streams_.size()) + index * group_;
-  streams_[index].group_left = static_cast<uint16_t>(steps.count);
-  for (uint32_t i = 0; i < steps.count; ++i) set_up(running_[first + i], streams_[index], steps, i);
-  if (kShares && problem_.shared_sms) {
-    if (const TransferCost* transfer = transfer_of(running_[first])) take_sms(running_[first], transfer->sm_share);
+void EventLoop<kShares>::arrive_group(StreamHead& stream) {
+  const uint32_t first = stream.task.stream * group_;
+  Running* const tasks = group_tasks_.data() + first;
+  const auto count = static_cast<uint32_t>(body_of(*stream.visit).ops.size());
+  groups_[stream.task.stream].left = count;
+  for (uint32_t i = 0; i < count; ++i) {
+    tasks[i].op = stream.task.op + i;
+    tasks[i].span = stream.task.span ? stream.task.span + i : nullptr;
+    set_up(tasks[i]);
   }
-  for (uint32_t i = 0; i < steps.count; ++i) meet(first + i);
+  if constexpr (kShares) take_sms(tasks[0], 1);
+  for (uint32_t i = 0; i < count; ++i) meet(static_cast<uint32_t>(streams_.size()) + first + i, tasks[i]);
 }
 
 template <bool kShares>
-void EventLoop<kShares>::set_up(Running& task, const StreamHead& stream, const Steps& steps, uint32_t op_index) {
-  Rank& rank = ranks_[stream.rank];
-  const Op& op = steps.ops[op_index];
-  task.arrival = now_;
-  task.cost = rank.costs + steps.first_cost + op_index;
-  task.call = stream.visit->call;
-  task.op = static_cast<uint16_t>(op_index);
-  task.kernel = op.kernel;
-  task.meeting = op.comm == kNoComm ? kNone : rank.meetings[op.comm];
-  task.partner = kNone;
-  Span*& span = rank.spans[task.stream - rank.first_stream];
-  if (span) task.span = span++;
-  if (kShares && !calls_.empty() && calls_[stream.rank].records) {
-    RankCalls& calls = calls_[stream.rank];
-    if (const uint32_t place = calls.part.place(task.call, task.op); place != kNone)
-      calls.times.ops[place].begin = now_ - calls.since;
+void EventLoop<kShares>::set_up(const Running& task) {
+  if (task.span) {
+    const StreamHead& stream = streams_[task.stream];
+    *task.span = make_span(*ranks_[task.rank].instance, stream.visit->call, task.op->op, stream.name, now_, now_, now_);
+  }
+  if (RankCalls* const calls = calls_of(task.rank); calls && calls->records) {
+    if (const uint32_t place = place_in(calls->part, task); place != kNone)
+      calls->times.ops[place].begin = now_ - calls->since;
   }
 }
 
 template <bool kShares>
-void EventLoop<kShares>::meet(uint32_t index) {
-  const Running& task = running_[index];
-  Meeting& meeting = meetings_[task.meeting];
-  meeting.latest = meeting.come == 0 ? task.arrival : std::max(meeting.latest, task.arrival);
-  uint32_t* const waiting = waiting_.data() + meeting.first_waiting;
+void EventLoop<kShares>::meet(uint32_t index, const Running& task) {
+  const uint32_t place = place_of(task);
+  Meeting& meeting = meetings_[place];
+  uint32_t* const waiting = waiting_at(meeting);
   waiting[meeting.come++] = index;
   if (meeting.come < meeting.needed) return;
   meeting.come = 0;
-  if (kShares && shares_links(task)) return start_flow(task.meeting);
-  if (kShares && is_point_to_point(task.kernel) && meeting.needed == 2) pair_up(waiting);
-  for (uint32_t i = 0; i < meeting.needed; ++i) start(waiting[i], meeting.latest);
+  if constexpr (kShares) {
+    if (shares_links(place, task)) return start_flow(place);
+    if (is_point_to_point(task.op->kernel) && meeting.needed == 2) pair_up(waiting);
+  }
+  for (uint32_t i = 0; i < meeting.needed; ++i) start(waiting[i], running(waiting[i]));
 }
 
 template <bool kShares>
-void EventLoop<kShares>::take_sms(const Running& task, double share) {
-  if (share == 0) return;
-  const uint32_t rank = task.rank;
-  RankCalls* const calls = !kShares || calls_.empty() ? nullptr : &calls_[rank];
-  while (calls && calls->replay) disturb(rank);  // what follows may run as one too
-  if (calls && calls->records && calls->part.place(task.call, task.op) == kNone) calls->records = false;
-  const Picoseconds end = sms_.take(now_, rank, share);
-  if (end < 0) return;
-  push_other(end, Other::compute_may_end, rank);
-  if (calls && calls->records)
-    calls->times.slowed.push_back({running_[sms_.task(rank)].op, now_ - calls->since, sms_.left(rank)});
-}
-
-template <bool kShares>
-void EventLoop<kShares>::pair_up(const uint32_t* waiting) {
-  if (!problem_.shared_cores) return;
-  const bool first_receives = running_[waiting[0]].kernel == Kernel::recv;
-  const uint32_t receiver = waiting[first_receives ? 0 : 1];
-  const uint32_t sender = waiting[first_receives ? 1 : 0];
-  running_[receiver].partner = sender;
-  running_[sender].partner = receiver;
-}
-
-template <bool kShares>
-void EventLoop<kShares>::start(uint32_t index, Picoseconds time) {
-  const Running& task = running_[index];
-  begin_span(task, time);
-  if (!kShares) return schedule_end(index, time, task.cost->hold);
-  if (!problem_.shared_cores || task.cost->work == 0) {
-    const bool computes = task.meeting == kNone;
-    const Picoseconds hold = computes && problem_.jitter.sigma > 0 ? jittered(task) : task.cost->hold;
+void EventLoop<kShares>::start(uint32_t index, const Running& task) {
+  begin_span(task);
+  if (!kShares) return schedule_end(task, now_, task.op->hold);
+  const bool computes = task.op->comm == kNoComm;
+  const Picoseconds work = problem_.shared_cores ? cost_of(task).work : 0;
+  if (work == 0) {
+    const Picoseconds hold = computes && problem_.jitter.sigma > 0 ? jittered(task) : task.op->hold;
     if (computes && problem_.shared_sms && hold > 0) {
-      push_other(sms_.start(time, task.rank, index, hold), Other::compute_may_end, task.rank);
+      push_other(sms_.start(now_, task.rank, index, hold), Other::compute_may_end, task.rank);
     } else {
-      schedule_end(index, time, hold);
+      schedule_end(task, now_, hold);
     }
-  } else if (task.kernel == Kernel::send && task.partner != kNone) {
+  } else if (task.op->kernel == Kernel::send && partners_[index] != kNone) {
     return;  // ends with its receiver
   } else {
-    const bool computes = !is_communication(task.kernel);
-    cores_.start(time, index, task.cost->work, computes ? problem_.cores_per_rank : 1);
+    cores_.start(now_, index, work, computes ? problem_.cores_per_rank : 1);
   }
 }
 
 template <bool kShares>
-void EventLoop<kShares>::schedule_end(uint32_t index, Picoseconds time, Picoseconds hold) {
-  const Running& task = running_[index];
+void EventLoop<kShares>::schedule_end(const Running& task, Picoseconds time, Picoseconds hold) {
   StreamHead& stream = streams_[task.stream];
   Picoseconds free = time + hold;
-  const Picoseconds end = free + task.cost->tail;
+  const Picoseconds end = free + task.op->tail;
   if (task.span) task.span->end = end;
   ++ended_;
-  stream.done = problem_.ends_in_order ? end : std::max(stream.done, end);
-  if (kShares && !calls_.empty() && calls_[task.rank].records) {
-    RankCalls& calls = calls_[task.rank];
-    const uint32_t place = calls.part.place(task.call, task.op);
-    if (place != kNone) calls.times.ops[place].end = end - calls.since;
+  stream.done = std::max(stream.done, end);
+  if (RankCalls* const calls = calls_of(task.rank); calls && calls->records) {
+    if (const uint32_t place = place_in(calls->part, task); place != kNone)
+      calls->times.ops[place].end = end - calls->since;
   }
-  if (task.grouped) {
-    free = stream.group_free = std::max(stream.group_free, free);
-    if (--stream.group_left) return;
+  if (task.op->grouped) {
+    Group& group = groups_[task.stream];
+    free = group.free = std::max(group.free, free);
+    if (--group.left) return;
   }
-  push(free, uint64_t{task.stream} << 2 | kFreed);
+  if (free > now_) {
+    events_.push({free, uint64_t{task.stream} << 2 | kFreed});
+  } else {
+    due_[num_due_++] = task.stream;
+  }
 }
 
 template <bool kShares>
 bool EventLoop<kShares>::next_event() {
-  if (!due_.empty()) {
-    const uint64_t what = due_.back();
-    due_.pop_back();
-    happen(what);
-    return true;
-  }
-  // Everything of this moment comes before rates are worked out.
-  if (kShares && !network_.idle() && (events_.empty() || events_.next().time > now_)) {
-    const Picoseconds end = next_flow_end();
-    if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next().time) {
-      now_ = end;
-      const uint32_t flow = network_.finish(static_cast<double>(now_));
-      if (flow < flows_.size()) {
-        flow_done(flow);
-      } else {
-        steps_went_on(problem_.steps->end(now_, flow, network_));
+  if constexpr (kShares) {
+    // Everything of this moment comes before rates are worked out.
+    if (!network_.idle() && (events_.empty() || events_.next_time() > now_)) {
+      const Picoseconds end = next_flow_end();
+      if (events_.empty() ? end != std::numeric_limits<Picoseconds>::max() : end < events_.next_time()) {
+        now_ = end;
+        const uint32_t flow = network_.finish(static_cast<double>(now_));
+        if (flow < flows_.size()) {
+          flow_done(flow);
+        } else {
+          steps_went_on(problem_.steps->end(now_, flow, network_));
+        }
+        return true;
       }
+    }
+    if (!cores_.idle() && (events_.empty() || cores_.next_end() < events_.next_time())) {
+      now_ = cores_.next_end();
+      work_done(cores_.finish());
       return true;
     }
   }
-  if (kShares && !cores_.idle() && (events_.empty() || cores_.next_end() < events_.next().time)) {
-    now_ = cores_.next_end();
-    work_done(cores_.finish());
-    return true;
-  }
   if (events_.empty()) return false;
-  const Event event = events_.pop();
-  now_ = event.time;
-  happen(event.what);
-  return true;
-}
-
-template <bool kShares>
-void EventLoop<kShares>::happen(uint64_t what) {
+  const auto [time, what] = events_.pop();
+  now_ = time;
   if ((what & 3) == kFreed) {
-    free_stream(static_cast<uint32_t>(what >> 2));
+    free_stream(streams_[what >> 2]);
   } else if ((what & 3) == kEnded) {
-    pass_ended(static_cast<uint32_t>(what >> 34), static_cast<uint32_t>(what >> 2));
-  } else {
+    StreamHead& stream = streams_[what >> 34];
+    // Later tasks may have ended at this very moment too.
+    if (const auto ticket = static_cast<uint32_t>(what >> 2); ticket > stream.unended) pass_ended(stream, ticket);
+  } else if constexpr (kShares) {
     happen_other(static_cast<Other>(what >> 2 & 7), static_cast<uint32_t>(what >> 5));
   }
+  return true;
 }
 
 template <bool kShares>
@@ -372,7 +349,7 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
     case Other::flow_begins:
       return begin_flow(index);
     case Other::compute_may_end:
-      if (sms_.ends(now_, index)) schedule_end(sms_.finish(index), now_, 0);
+      if (sms_.ends(now_, index)) schedule_end(running(sms_.finish(index)), now_, 0);
       return;
     case Other::link_changes:
       return link_changes(index);
@@ -386,51 +363,39 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
 }
 
 template <bool kShares>
-void EventLoop<kShares>::work_done(uint32_t index) {
-  const Running& task = running_[index];
-  const uint32_t partner = task.partner;
-  schedule_end(index, now_, task.cost->hold - task.cost->work);
-  if (partner != kNone) schedule_end(partner, now_, running_[partner].cost->hold - running_[partner].cost->work);
-}
-
-template <bool kShares>
-void EventLoop<kShares>::free_stream(uint32_t index) {
-  StreamHead& stream = streams_[index];
-  if (kShares && problem_.shared_sms) {
-    const bool grouped = steps_[stream.visit->body].grouped;
-    const Running& task = running_[grouped ? streams_.size() + index * group_ : index];
-    if (const TransferCost* transfer = transfer_of(task)) take_sms(task, -transfer->sm_share);
+void EventLoop<kShares>::free_stream(StreamHead& stream) {
+  const uint32_t index = stream.task.stream;
+  if constexpr (kShares) {
+    take_sms(stream.task, -1);
+    if (RankCalls* const calls = calls_of(stream.task.rank); calls && calls->records && is_part(stream, calls->part)) {
+      if (--calls->left == 0) write_down_end(*calls);
+    }
   }
   last_end_ = std::max(last_end_, stream.done);
   stream.arrived = false;
-  if (kShares && !calls_.empty() && calls_[stream.rank].records && is_part(stream, calls_[stream.rank].part)) {
-    if (--calls_[stream.rank].left == 0) write_down_end(calls_[stream.rank]);
-  }
+  if (stream.task.span) stream.task.span += stream.task.op->grouped ? body_of(*stream.visit).ops.size() : 1;
   next_head(stream);
   if (stream.done <= now_) {
-    pass_ended(index, stream.ticket);
+    pass_ended(stream, stream.ticket);
   } else {
     events_.push({stream.done, uint64_t{index} << 34 | uint64_t{stream.ticket} << 2 | kEnded});
   }
-  try_head(index);
+  try_head(stream);
 }
 
 template <bool kShares>
-std::vector<Stuck> EventLoop<kShares>::stuck() const {
+std::vector<Stuck> EventLoop<kShares>::stuck() {
   std::vector<Stuck> result;
-  for (const Meeting& meeting : meetings_) {
+  for (Meeting& meeting : meetings_) {
     for (uint32_t i = 0; i < meeting.come; ++i) {
-      const Running& task = running_[waiting_[meeting.first_waiting + i]];
-      const Instance& instance = *ranks_[task.rank].instance;
-      const Call& call = instance.program->calls[task.call];
-      result.push_back({{instance.rank, task.call, task.op}, problem_.plan.bodies[call.body].ops[task.op].comm});
+      const Running& task = running(waiting_at(meeting)[i]);
+      result.push_back({task_of(task), task.op->comm});
     }
   }
   std::sort(result.begin(), result.end(), [](const Stuck& a, const Stuck& b) { return a.task < b.task; });
   return result;
 }
 
-template class EventLoop<false>;
 template class EventLoop<true>;
 
 Outcome run_events(const Problem& problem) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <unordered_map>
+#include <utility>
 
 #include "sim/hash.h"
 
@@ -43,8 +44,16 @@ class Refinement {
         traffic_(traffic),
         at_(plan.mesh.ranks()),
         content_(groups.size()),
-        links_(traffic.links().size()) {
+        links_(traffic.links().size()),
+        as_user_(groups.size()) {
+    std::vector<char> seen(groups.size());
     for (uint32_t rank = 0; rank < at_.size(); ++rank) at_[rank] = plan.mesh.coordinates(rank);
+    for (uint32_t i = 0; i < links_.size(); ++i) {
+      for (const Use& use : traffic.uses_of(i)) {
+        ways_.push_back(mix(std::bit_cast<uint64_t>(use.weight) ^ mix(uint64_t{use.epoch} << 16 | use.lane)));
+        if (std::exchange(seen[use.group], 1) == 0) users_.push_back(use.group);
+      }
+    }
   }
 
   std::vector<uint32_t> run(const std::vector<double>& factor) {
@@ -78,9 +87,10 @@ class Refinement {
       const uint64_t own = mix(classes[rank] + 1);
       for (uint16_t comm : usage_.comms[at_[rank][2]]) content_[groups_.of(comm, at_[rank])] += own;
     }
+    auto way = ways_.begin();
     for (uint32_t i = 0; i < links_.size(); ++i) {
       const uint64_t own = ~mix(links_[i] + 1);
-      for (const Use& use : traffic_.uses_of(i)) content_[use.group] += mix(own ^ way(use));
+      for (const Use& use : traffic_.uses_of(i)) content_[use.group] += mix(own ^ *way++);
     }
     const uint32_t link_classes = refine_links();
     Numbering numbering(at_.size());
@@ -96,20 +106,15 @@ class Refinement {
   }
 
   uint32_t refine_links() {
+    for (const uint32_t group : users_) as_user_[group] = mix(content_[group] ^ mix(uint64_t{costs_.colour(group)}));
     Numbering numbering(links_.size());
+    auto way = ways_.begin();
     for (uint32_t i = 0; i < links_.size(); ++i) {
       uint64_t users = 0;  // whatever their order
-      for (const Use& use : traffic_.uses_of(i)) {
-        const uint64_t cost = costs_.colour(use.group);
-        users += mix(mix(content_[use.group] ^ mix(cost)) ^ way(use));
-      }
+      for (const Use& use : traffic_.uses_of(i)) users += mix(as_user_[use.group] ^ *way++);
       links_[i] = numbering.number(mix(mix(links_[i] + 1) ^ users));
     }
     return numbering.count();
-  }
-
-  static uint64_t way(const Use& use) {
-    return mix(std::bit_cast<uint64_t>(use.weight) ^ mix(uint64_t{use.epoch} << 16 | use.lane));
   }
 
   const Usage& usage_;
@@ -119,6 +124,9 @@ class Refinement {
   std::vector<Groups::Coordinates> at_;  // per rank
   std::vector<uint64_t> content_;  // per group: sum of its members' and links' mixed classes, whatever their order
   std::vector<uint32_t> links_;    // class per link of the traffic
+  std::vector<uint64_t> ways_;     // how it is used: of each use, link after link
+  std::vector<uint32_t> users_;    // groups that use links
+  std::vector<uint64_t> as_user_;  // per group that does: its content and colour
 };
 
 /// Classes that meet in a communicator, from a key per (class, communicator) that is equal where they meet.

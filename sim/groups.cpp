@@ -10,22 +10,30 @@ Usage find_usage(const Plan& plan) {
   for (const Body& body : plan.bodies) {
     usage.first_op.push_back(usage.first_op.back() + static_cast<uint32_t>(body.ops.size()));
   }
+  std::vector<uint16_t> comms_of_bodies;  // of each body once: roles share bodies
+  std::vector<uint32_t> first_comm{0};
+  for (const Body& body : plan.bodies) {
+    for (const Op& op : body.ops) {
+      const auto own = comms_of_bodies.begin() + first_comm.back();
+      if (op.comm != kNoComm && std::find(own, comms_of_bodies.end(), op.comm) == comms_of_bodies.end())
+        comms_of_bodies.push_back(op.comm);
+    }
+    first_comm.push_back(static_cast<uint32_t>(comms_of_bodies.size()));
+  }
   for (const Program& program : plan.programs) {
     std::vector<uint32_t>& calls = usage.calls.emplace_back(plan.bodies.size());
-    for (const Call& call : program.calls) ++calls[call.body];
-    std::vector<char> comm_used(plan.comms.size());
     std::vector<uint16_t>& bodies = usage.bodies.emplace_back();
-    for (uint16_t b = 0; b < calls.size(); ++b) {
-      if (calls[b] == 0) continue;
-      bodies.push_back(b);
-      for (const Op& op : plan.bodies[b].ops) {
-        if (op.comm != kNoComm) comm_used[op.comm] = 1;
-      }
+    for (const Call& call : program.calls) {
+      if (calls[call.body]++ == 0) bodies.push_back(call.body);
     }
+    std::ranges::sort(bodies);
     std::vector<uint16_t>& comms = usage.comms.emplace_back();
-    for (uint16_t c = 0; c < comm_used.size(); ++c) {
-      if (comm_used[c]) comms.push_back(c);
+    for (const uint16_t b : bodies) {
+      comms.insert(comms.end(), comms_of_bodies.begin() + first_comm[b], comms_of_bodies.begin() + first_comm[b + 1]);
     }
+    std::ranges::sort(comms);
+    const auto again = std::ranges::unique(comms);
+    comms.erase(again.begin(), again.end());
   }
   return usage;
 }

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "core/plan/plan.h"
+#include "sim/costs.h"
+#include "sim/groups.h"
 
 namespace pgram::sim {
 
@@ -14,11 +16,6 @@ struct BodyStreams {
   std::vector<uint16_t> ops;
   std::array<uint16_t, kStreams + 1> first{};  ///< into ops, by stream
   std::vector<uint8_t> streams;                ///< those that have any, ascending
-  struct Wait {
-    uint16_t op = 0;
-    uint8_t stream = 0;
-  };
-  std::vector<Wait> waits;  ///< as Body::waits
 };
 std::vector<BodyStreams> streams_of_bodies(const Plan&);
 
@@ -31,24 +28,56 @@ struct StreamOrder {
   /// A Call that has something for the stream.
   struct Visit {
     uint32_t call, first_ticket;
-    uint32_t first_wait, next;  ///< the stream's next visit
-    uint16_t body, num_waits;   ///< those of all streams of the call
+    uint32_t first_wait;
+    uint32_t next;             ///< the stream's next visit is so many further; 0: it was the last
+    uint32_t first_op;         ///< of the call's on the stream, among the program's StreamOps
+    uint16_t body, num_waits;  ///< those of all streams of the call
   };
   /// Before `op` another call's task must have ended.
   struct Wait {
     uint32_t ticket;
     uint16_t op, stream;  ///< dense
   };
+  /// Before an op another one of its call must have ended.
+  struct OwnWait {
+    uint16_t op, stream;  ///< dense
+  };
   struct Own {
     uint8_t name = 0;  ///< as core/plan numbers it
-    uint32_t first = kNoTicket;
+    uint32_t first = 0;
   };
   std::vector<Own> streams;
   std::array<uint8_t, kStreams> dense{};  ///< place in `streams`
   std::unique_ptr<Visit[]> visits;
   std::unique_ptr<Wait[]> waits;
+  std::vector<OwnWait> own_waits;
+  struct Used {
+    uint16_t body = 0;
+    uint32_t first_op = 0, first_own_wait = 0;
+  };
+  std::vector<Used> bodies;  ///< ascending
+  uint32_t num_ops = 0;
 
-  StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Program&);
+  StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Usage&, uint32_t role);
 };
+
+/// All that a task reads of its op and what that costs. Those of a call on one stream lie in a row, those of a program
+/// near one another.
+struct StreamOp {
+  Picoseconds hold = 0, tail = 0;
+  uint32_t cost = 0;  // place in Instance::costs and Instance::transfers
+  uint32_t first_wait = 0;
+  uint16_t op = 0, comm = kNoComm;
+  uint8_t num_waits = 0;
+  Kernel kernel = Kernel::opaque;
+  bool last : 1 = false;           // of its call on its stream
+  bool grouped : 1 = false;        // those of its group follow
+  bool first_compute : 1 = false;  // of its call
+};
+static_assert(sizeof(StreamOp) == 32);
+
+/// Of the program's ops, as `order` numbers them. `costs` and `first_op`: see Instance and Problem.
+std::vector<StreamOp> stream_ops(const Plan&, const std::vector<BodyStreams>&, const StreamOrder& order,
+                                 const OpCost* costs, const std::vector<uint32_t>& first_op);
 
 }  // namespace pgram::sim

@@ -62,15 +62,25 @@ class UseFinder {
  public:
   explicit UseFinder(const Cluster& cluster) : cluster_(cluster), hops_(cluster) {}
 
-  /// `members` of a collective ascending.
+  /// `members` of a collective ascending; they must stay until the next group.
+  void next_group(const std::vector<uint32_t>& members) {
+    members_ = &members;
+    has_ring_ = false;
+  }
+
   template <class F>
-  void each(const Lane& lane, const std::vector<uint32_t>& members, F&& use) {
-    if (lane.kernel == Kernel::send) return along(members[0], members[1], 1, use);
+  void each(const Lane& lane, F&& use) {
+    const std::vector<uint32_t>& members = *members_;
+    if (lane.kernel == Kernel::send) {
+      cluster_.route(members[0], members[1], route_);
+      for (uint32_t link : route_) use(link, 1.0);
+      return;
+    }
     const double wire = wire_bytes(lane.protocol);
     // Even load is a ring's; where devices are wired to one another, its wires carry it too.
     if (const double volume = even_volume(lane.kernel, lane.algorithm, static_cast<double>(members.size()))) {
-      for (const auto& [from, to, share] : hops_.of(members))
-        along(members[from], members[to], volume * wire * share, use);
+      if (!std::exchange(has_ring_, true)) find_ring();
+      for (const auto& [link, share] : ring_) use(link, volume * wire * share);
       return;
     }
     for (const LinkUse& u : collective_uses(collective_of(lane.kernel), lane.algorithm, members, cluster_, wire))
@@ -78,15 +88,20 @@ class UseFinder {
   }
 
  private:
-  template <class F>
-  void along(uint32_t from, uint32_t to, double weight, F&& use) {
-    cluster_.route(from, to, route_);
-    for (uint32_t link : route_) use(link, weight);
+  void find_ring() {
+    ring_.clear();
+    for (const auto& [from, to, share] : hops_.of(*members_)) {
+      cluster_.route((*members_)[from], (*members_)[to], route_);
+      for (uint32_t link : route_) ring_.push_back({link, share});
+    }
   }
 
   const Cluster& cluster_;
   RingHops hops_;
   std::vector<uint32_t> route_;
+  const std::vector<uint32_t>* members_ = nullptr;
+  bool has_ring_ = false;
+  std::vector<LinkUse> ring_;  // of this group's rings: the share that goes over each link
 };
 
 /// Calls `visit(group, rank, comm, lanes, members)` once for every group whose transfers may share links.
@@ -117,10 +132,11 @@ class MostAsked {
 
   void add(uint32_t group, const std::vector<Lane>& lanes, const std::vector<uint32_t>& members) {
     for (uint16_t e = 0; e < finders_.size(); ++e) {
+      finders_[e].next_group(members);
       for (uint16_t l = 0; l < lanes.size(); ++l) {
         const Lane& lane = lanes[l];
         in_lane_.clear();
-        finders_[e].each(lane, members, [&](uint32_t link, double weight) {
+        finders_[e].each(lane, [&](uint32_t link, double weight) {
           uses_.push_back({link, group, weight, l, e});
           if (of_lane_[link] == 0) in_lane_.push_back(link);
           of_lane_[link] += weight;
@@ -135,7 +151,7 @@ class MostAsked {
     in_group_.clear();
   }
   const std::vector<double>& most() const { return most_; }
-  std::vector<Use>& uses() { return uses_; }
+  const std::vector<Use>& uses() const { return uses_; }
 
  private:
   std::vector<double> most_, of_group_, of_lane_;
@@ -150,9 +166,12 @@ struct LinkState {
   uint64_t changes = 0;
 };
 
-std::vector<LinkState> find_states(const Topology& topology, std::span<const LinkChange> changes) {
+/// Of links that are not used nothing is found out, unless `all`.
+std::vector<LinkState> find_states(const Topology& topology, std::span<const LinkChange> changes,
+                                   const std::vector<double>& most, bool all) {
   std::vector<LinkState> states(topology.num_links());
   for (uint32_t i = 0; i < states.size(); ++i) {
+    if (most[i] == 0 && !all) continue;
     states[i].capacity = states[i].least_capacity = topology.link(i).bytes_per_second / kPicosecondsPerSecond;
   }
   for (const LinkChange& change : changes) {
@@ -188,6 +207,7 @@ class Bottlenecks {
     std::vector<Topology::LinkEnds> ends(kept_.size());
     uint32_t vertices = 0;
     for (uint32_t i = 0; i < kept_.size(); ++i) {
+      if (most_[i] == 0) continue;  // lets nothing through and is not kept
       ends[i] = topology.ends(i);
       vertices = std::max({vertices, ends[i].from + 1, ends[i].to + 1});
     }
@@ -197,6 +217,7 @@ class Bottlenecks {
     };
     std::vector<Sum> in(vertices), out(vertices);
     for (uint32_t i = 0; i < kept_.size(); ++i) {
+      if (most_[i] == 0) continue;
       in[ends[i].to].passes += passes(i);
       out[ends[i].from].passes += passes(i);
     }
@@ -243,7 +264,7 @@ Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, con
                asked.add(group, lanes, members);
              });
   if (asked.uses().empty()) return;
-  const std::vector<LinkState> states = find_states(topology, changes);
+  const std::vector<LinkState> states = find_states(topology, changes, asked.most(), every_link);
   const Bottlenecks bottlenecks(topology, cluster.devices, states, asked.most());
   std::vector<uint32_t> index(states.size(), kNone);
   for (uint32_t i = 0; i < states.size(); ++i) {
@@ -253,14 +274,17 @@ Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, con
   }
   if (links_.empty()) return;
 
-  std::vector<Use>& by_group = asked.uses();
-  std::erase_if(by_group, [&](Use& use) { return (use.link = index[use.link]) == kNone; });
   first_use_.assign(links_.size() + 1, 0);
-  for (const Use& use : by_group) ++first_use_[use.link + 1];
+  for (const Use& use : asked.uses()) {
+    if (index[use.link] != kNone) ++first_use_[index[use.link] + 1];
+  }
   std::partial_sum(first_use_.begin(), first_use_.end(), first_use_.begin());
-  uses_.resize(by_group.size());
+  uses_.resize(first_use_.back());
   std::vector<uint32_t> next(first_use_.begin(), first_use_.end() - 1);
-  for (const Use& use : by_group) uses_[next[use.link]++] = use;
+  for (const Use& use : asked.uses()) {
+    const uint32_t link = index[use.link];
+    if (link != kNone) uses_[next[link]++] = {link, use.group, use.weight, use.lane, use.epoch};
+  }
 }
 
 }  // namespace pgram::sim

@@ -36,8 +36,9 @@ Wirings find_wirings(const Plan& plan, const Usage& usage, const Groups& groups,
       groups.members(comm, at, members);
       // A ring goes through its devices in their own order; a channel from its source to its target.
       if (!plan.comms[comm].directed) std::sort(members.begin(), members.end());
-      const auto [entry, is_new] = known[comm].try_emplace(wiring(members, cluster, seen), found.kinds.size());
-      if (is_new) found.kinds.push_back({comm, members});
+      const uint64_t hash = wiring(members, cluster, seen);
+      const auto [entry, is_new] = known[comm].try_emplace(hash, found.kinds.size());
+      if (is_new) found.kinds.push_back({comm, hash, members});
       kind = entry->second;
     }
   }

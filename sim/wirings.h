@@ -14,6 +14,7 @@ namespace pgram::sim {
 struct Wirings {
   struct Wiring {
     uint16_t comm = 0;
+    uint64_t hash = 0;              ///< of what the ring crosses
     std::vector<uint32_t> members;  ///< of the first such group; of a channel the source first, else ascending
   };
   std::vector<Wiring> kinds;       ///< by their first rank

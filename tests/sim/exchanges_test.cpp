@@ -226,6 +226,24 @@ TEST_P(Exchanges, TwoStagesTwoMicroBatches) {
             " 0F0 0-10 0F1 10-20 0B0 46-66 0B1 76-96 1F0 13-23 1B0 23-43 1F1 43-53 1B1 53-73");
 }
 
+// A message arrives at 100, when what a send behind the receive waits for ends too. The send takes no time: it has
+// ended at 100 as well, whichever of the two was heard of first.
+TEST(ExchangeLaws, AllThatEndsAtOneMomentHasEnded) {
+  ExchangeMaker make;
+  make.call(0, make.compute("F", 0), {}, {0});
+  make.call(0, make.single(0, Kernel::recv, 1));
+  make.call(0, make.single(0, Kernel::send, 1), {0}, {1});
+  make.call(0, make.compute("B", 1));
+  make.call(0, make.compute("F", 0), {1});
+  make.call(1, make.single(1, Kernel::send, 1));
+  make.call(1, make.single(1, Kernel::recv, 1));
+  for (Engine engine : {Engine::evaluator, Engine::events}) {
+    const SimulationResult result = simulate(make.plan, unused_cluster(), laws(100, 200, 100, engine));
+    EXPECT_EQ(result.error, "");
+    EXPECT_EQ(result.makespan, 400);
+  }
+}
+
 // 1F1B, 0 <= c <= min(F, B). The fill costs (P-1) c down and up again, as with channels. In the steady state a middle
 // stage exchanges twice for each micro-batch and computes nothing meanwhile: F, exchange, B, exchange; its period is
 // F + B + 2c. With two stages each has one neighbour, and the period is F + B + c. The second micro-batch pays but one
