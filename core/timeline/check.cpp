@@ -59,6 +59,9 @@ class Checker {
       if (chosen >= ranks_ || representative[chosen] != chosen)
         fail("representative", "rank " + std::to_string(rank) + " is represented by " + std::to_string(chosen) +
                                    ", expected a rank that stands for itself");
+      if (roles_[chosen] != roles_[rank])
+        fail("representative", "rank " + std::to_string(rank) + " is represented by " + std::to_string(chosen) +
+                                   ", which is of another pipeline stage");
     }
   }
 

@@ -266,6 +266,8 @@ TEST(TimelineFile, InconsistentContentsAreRefused) {
   refused(timeline, "rank 3 is represented by 4");
   timeline.representative = {0, 0, 2, 1};
   refused(timeline, "rank 3 is represented by 1");
+  timeline.representative = {0, 0, 0, 0};
+  refused(timeline, "rank 2 is represented by 0, which is of another pipeline stage");
   timeline.representative = {1, 1, 2, 2};
   refused(timeline, "another rank stands for it");
   timeline = hand_made_timeline();
