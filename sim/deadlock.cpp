@@ -31,30 +31,26 @@ class WaitChain {
  private:
   struct Missing {
     uint32_t rank = 0;
-    std::optional<uint32_t> task;  ///< with which it should come; none: its program has no such operation
+    std::optional<RoleTask> task;  ///< with which it should come; none: its program has no such operation
   };
 
-  const RoleOrder& order(uint32_t rank) {
-    const uint32_t role = problem_.plan.role(rank);
-    return orders_.try_emplace(role, problem_.plan, problem_.plan.programs[role]).first->second;
-  }
+  const RoleOrder& order(uint32_t rank) const { return order_.role(problem_.plan.role(rank)); }
 
   /// The first member that has not come where the task waits. Of ranks that are alike only one is simulated; those that
   /// do not use the communicator meet nowhere.
   std::optional<Missing> missing(const Stuck& stuck) {
     const RoleOrder& own = order(stuck.task.rank);
-    const uint32_t turn = own.turn(own.task(stuck.task.call, stuck.task.op));
+    const uint32_t turn = own.turn({stuck.task.call, stuck.task.op});
     const uint32_t place =
         std::ranges::find(problem_.instances, stuck.task.rank, &Instance::rank)->meetings[stuck.comm];
     for (const Instance& other : problem_.instances) {
       const bool waits = std::ranges::any_of(
           stuck_, [&](const Stuck& s) { return s.task.rank == other.rank && s.comm == stuck.comm; });
       if (other.meetings[stuck.comm] != place || waits) continue;
-      const std::vector<uint32_t>& turns = order(other.rank).turns_of(stuck.comm);
-      return Missing{other.rank, turn < turns.size() ? std::optional(turns[turn]) : std::nullopt};
+      return Missing{other.rank, order(other.rank).at_turn(stuck.comm, turn)};
     }
     for (uint32_t member : members(problem_.plan, stuck.comm, stuck.task.rank)) {
-      if (order(member).turns_of(stuck.comm).empty()) return Missing{member, std::nullopt};
+      if (!order(member).at_turn(stuck.comm, 0)) return Missing{member, std::nullopt};
     }
     return std::nullopt;
   }
@@ -65,19 +61,21 @@ class WaitChain {
     const auto member = missing(stuck_[at]);
     if (!member || !member->task) return std::nullopt;
     const RoleOrder& order = this->order(member->rank);
-    std::map<uint32_t, size_t> candidates;  // task -> index into stuck_
+    std::map<RoleTask, size_t> candidates;  // task -> index into stuck_
     for (size_t i = 0; i < stuck_.size(); ++i) {
-      if (stuck_[i].task.rank == member->rank) candidates[order.task(stuck_[i].task.call, stuck_[i].task.op)] = i;
+      if (stuck_[i].task.rank == member->rank) candidates[{stuck_[i].task.call, stuck_[i].task.op}] = i;
     }
     std::vector<char> seen(order.size());
-    std::vector<uint32_t> open{*member->task};
+    std::vector<RoleTask> open{*member->task};
     while (!open.empty()) {
-      const uint32_t task = open.back();
+      const RoleTask task = open.back();
       open.pop_back();
       if (const auto found = candidates.find(task); found != candidates.end()) return found->second;
-      order.for_predecessors(task, [&](uint32_t before) {
-        if (!seen[before]) open.push_back(before);
-        seen[before] = 1;
+      order.for_predecessors(task, [&](RoleTask before) {
+        char& was_seen = seen[order.number(before)];
+        if (!was_seen) open.push_back(before);
+        was_seen = 1;
+        return true;
       });
     }
     if (candidates.empty() || candidates.begin()->first >= *member->task) return std::nullopt;
@@ -96,8 +94,7 @@ class WaitChain {
         text += " for rank " + std::to_string(member->rank) + ", which never comes: its program has no such operation";
         continue;
       }
-      const RoleOrder& order = this->order(member->rank);
-      text += " for " + to_text(problem_.plan, {member->rank, order.call(*member->task), order.op(*member->task)});
+      text += " for " + to_text(problem_.plan, {member->rank, member->task->call, member->task->op});
       if (const auto blocker = blocker_of(chain[i]))
         text += ", which comes after " + to_text(problem_.plan, stuck_[*blocker].task);
     }
@@ -107,7 +104,7 @@ class WaitChain {
 
   const Problem& problem_;
   const std::vector<Stuck>& stuck_;
-  std::map<uint32_t, RoleOrder> orders_;
+  const PlanOrder order_{problem_.plan};
 };
 
 }  // namespace

@@ -88,7 +88,7 @@ class EventLoop {
   static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
     return calls.replay->ops[calls.part.place(stream.visit->call, stream.task.op->op)];
   }
-  void pass_replayed(StreamHead&, const RankCalls&);
+  void pass_replayed(StreamHead&, const RankCalls&, Picoseconds elapsed);
   static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
   void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);

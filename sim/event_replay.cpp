@@ -232,22 +232,48 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   return true;
 }
 
-/// A task of the part, at the head of `stream`, has ended: the next one comes.
+/// The stream's tasks of the part that end before `elapsed`, counted from its beginning, have ended: the next one
+/// comes.
 template <bool kShares>
-void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls) {
-  const uint32_t call = stream.visit->call;
-  const uint16_t op = stream.task.op->op;
-  const CallTimes::Op& times = times_of(stream, calls);
-  const Picoseconds end = calls.since + times.end;
-  if (stream.task.span) {
-    const Picoseconds begin = calls.since + times.begin;
-    const Instance& instance = *ranks_[stream.task.rank].instance;
-    *stream.task.span++ = make_span(instance, call, op, stream.name, begin, begin, end);
+void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls, Picoseconds elapsed) {
+  if (!is_part(stream, calls.part)) return;
+  const CallPart& part = calls.part;
+  const StreamOp* const ops = ranks_[stream.task.rank].ops;
+  const Instance& instance = *ranks_[stream.task.rank].instance;
+  const StreamOrder::Visit* visit = stream.visit;
+  const StreamOp* op = stream.task.op;
+  Span* span = stream.task.span;
+  const CallTimes::Op* times = calls.replay->ops.data() + (visit->call == part.call ? 0 : part.count);
+  Picoseconds end = -1;
+  bool over = false;
+  while (!over && times[op->op].end < elapsed) {
+    end = std::max(end, times[op->op].end);
+    if (span) {
+      const Picoseconds begin = calls.since + times[op->op].begin;
+      *span++ = make_span(instance, visit->call, op->op, stream.name, begin, begin, calls.since + times[op->op].end);
+    }
+    ++ended_;
+    if (!op->last) {
+      ++op;
+      over = visit->call == part.next && op->op >= part.next_count;
+    } else if (!visit->next) {
+      stream.ticket = kNoTicket;
+      over = true;
+    } else {
+      visit += visit->next;
+      op = ops + visit->first_op;
+      times = calls.replay->ops.data() + part.count;
+      over = visit->call != part.next || op->op >= part.next_count;
+    }
   }
-  ++ended_;
-  last_end_ = std::max(last_end_, end);
-  stream.done = std::max(stream.done, end);
-  next_head(stream);
+  if (end < 0) return;
+  stream.done = std::max(stream.done, calls.since + end);
+  last_end_ = std::max(last_end_, stream.done);
+  stream.waits_met = 0;
+  stream.visit = visit;
+  stream.task.op = op;
+  stream.task.span = span;
+  if (stream.ticket != kNoTicket) stream.ticket = visit->first_ticket + op->op;
 }
 
 /// Somebody waits for a task in the middle of the part, or for its stream: what has ended is passed, and streams that
@@ -262,8 +288,7 @@ void EventLoop<kShares>::pass_some(uint32_t r) {
   const uint32_t streams = calls.part.streams;
   each_bit(streams, [&](uint32_t d) {
     StreamHead& stream = of_rank[d];
-    while (is_part(stream, calls.part) && calls.since + times_of(stream, calls).end <= now_)
-      pass_replayed(stream, calls);
+    pass_replayed(stream, calls, now_ - calls.since + 1);
     stream.unended = stream.ticket;
     if (!is_part(stream, calls.part) && d != compute_of(rank)) calls.part.streams &= ~(1u << d);
   });
@@ -279,7 +304,7 @@ void EventLoop<kShares>::end_replay(uint32_t r) {
   const uint32_t first = ranks_[r].first_stream;
   each_bit(calls.part.streams, [&](uint32_t d) {
     StreamHead& stream = streams_[first + d];
-    while (is_part(stream, calls.part)) pass_replayed(stream, calls);
+    pass_replayed(stream, calls, calls.replay->end + 1);
     stream.unended = stream.ticket;
   });
   calls.replay = nullptr;
@@ -300,7 +325,7 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   each_bit(calls.part.streams, [&](uint32_t d) {
     const uint32_t index = rank.first_stream + d;
     StreamHead& stream = streams_[index];
-    while (is_part(stream, calls.part) && times_of(stream, calls).end < elapsed) pass_replayed(stream, calls);
+    pass_replayed(stream, calls, elapsed);
     stream.unended = stream.ticket;
     if (!is_part(stream, calls.part) || times_of(stream, calls).begin >= elapsed) return;
     const Running& task = stream.task;

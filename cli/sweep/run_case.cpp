@@ -34,9 +34,9 @@ Shares busy_shares(const Timeline& timeline, const Summary& summary) {
   return shares;
 }
 
-void add_shares(const Timeline& timeline, const Summary& summary, Figures& figures) {
+void add_shares(const Timeline& timeline, const PlanOrder& order, const Summary& summary, Figures& figures) {
   const Shares busy = busy_shares(timeline, summary);
-  const IdleSummary idle = summarise_idle(StepGraph(timeline, summary.step));
+  const IdleSummary idle = summarise_idle(StepGraph(timeline, summary.step, order));
   const auto of = [](const Shares& shares, Category category) { return shares[static_cast<size_t>(category)]; };
   const auto why = [&](IdleReason reason) { return idle.share[static_cast<size_t>(reason)]; };
 
@@ -89,10 +89,10 @@ SimulationOptions options_of(const Case& inputs, const Plan& plan, const Cluster
   return options;
 }
 
-void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const Cluster& cluster, SimulationCache& cache,
+void simulate_case(const Case& inputs, const PlannedCase& planned, const Cluster& cluster, SimulationCache& cache,
                    Outcome& outcome) {
-  const SimulationOptions options = options_of(inputs, *plan, cluster);
-  const SimulationResult result = simulate(std::move(plan), cluster, options, cache);
+  const SimulationOptions options = options_of(inputs, *planned.plan, cluster);
+  const SimulationResult result = simulate(planned.plan, cluster, options, cache);
   if (!result.error.empty()) throw RunError(result.error);
   const Summary summary = summarise(result.timeline);
   Figures& figures = outcome.figures;
@@ -102,13 +102,16 @@ void simulate_case(const Case& inputs, std::shared_ptr<const Plan> plan, const C
   const auto flops = result.timeline.facts.find("flops_per_step");
   if (flops != result.timeline.facts.end())
     figures.model_flops_per_second = share_of(std::stod(flops->second), figures.step_seconds);
-  add_shares(result.timeline, summary, figures);
+  add_shares(result.timeline, *planned.verdict->order, summary, figures);
   add_whole_run(result.timeline, summary, cluster, figures);
 }
 
 void require_verified(const PlannedCase& planned) {
   PlannedCase::Verdict& verdict = *planned.verdict;
-  std::call_once(verdict.once, [&] { verdict.error = verify(*planned.plan); });
+  std::call_once(verdict.once, [&] {
+    verdict.error = verify(*planned.plan);
+    if (verdict.error.empty()) verdict.order.emplace(*planned.plan);
+  });
   if (!verdict.error.empty()) throw RunError("the plan is not valid: " + verdict.error);
 }
 
@@ -163,7 +166,7 @@ Outcome run_case(const Case& inputs, const PlannedCase& planned, Inputs& known) 
                       format_bytes(fullest.total - available) + " too much: " + breakdown_text(fullest);
     } else {
       require_verified(planned);
-      simulate_case(inputs, planned.plan, cluster, known.simulations(), outcome);
+      simulate_case(inputs, planned, cluster, known.simulations(), outcome);
     }
   } catch (const std::exception& error) {
     const Figures planned_only{.memory_bytes = outcome.figures.memory_bytes,

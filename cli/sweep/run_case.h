@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "cli/sweep/case.h"
@@ -10,6 +11,7 @@
 #include "core/cluster/cluster.h"
 #include "core/model/model.h"
 #include "core/plan/plan.h"
+#include "core/timeline/role_order.h"
 #include "sim/simulation_cache.h"
 
 namespace pgram::sweep {
@@ -38,6 +40,7 @@ struct PlannedCase {
   struct Verdict {
     std::once_flag once;
     std::string error;
+    std::optional<PlanOrder> order;  ///< of a valid plan
   };
   std::shared_ptr<Verdict> verdict;
 };

@@ -207,23 +207,28 @@ void link_bodies(Plan& plan, const SharedAccesses& accesses) {
 class SyncPlacer {
  public:
   void place(Program& program, std::span<const uint32_t> first_task, const std::vector<LinkWait>& waits) {
+    program.syncs.clear();
+    if (waits.empty()) return;
     find_events(waits);
     free_slots_.clear();
-    program.syncs.reserve(waits.size() + events_.size());
-    uint32_t call = 0;
-    size_t next_wait = 0, next_event = 0;
-    while (next_wait < waits.size() || next_event < events_.size()) {
+    program.syncs.resize(waits.size() + events_.size());
+    Sync* sync = program.syncs.data();
+    const uint64_t *next_wait = ordered_.data(), *const last_wait = next_wait + ordered_.size();
+    Event *next_event = events_.data(), *const last_event = next_event + events_.size();
+    Call* call = program.calls.data();
+    const uint32_t* first = first_task.data();  // of the call
+    const uint32_t* const last_call = first + first_task.size() - 1;
+    while (next_wait < last_wait || next_event < last_event) {
       const bool records =
-          next_wait == waits.size() || (next_event < events_.size() && events_[next_event].target < waiter(next_wait));
-      const uint32_t sequence = records ? events_[next_event].target : waiter(next_wait);
-      while (call + 1 < program.calls.size() && first_task[call + 1] < sequence) ++call;
-      Call& at = program.calls[call];
-      if (!at.num_syncs) at.first_sync = static_cast<uint32_t>(program.syncs.size());
-      ++at.num_syncs;
-      Event& event = events_[records ? next_event++ : static_cast<uint32_t>(ordered_[next_wait++])];
+          next_wait == last_wait || (next_event < last_event && next_event->target < waiter(*next_wait));
+      Event& event = records ? *next_event++ : events_[static_cast<uint32_t>(*next_wait)];
+      const uint32_t sequence = records ? event.target : waiter(*next_wait++);
+      while (first < last_call && first[1] < sequence) ++first, ++call;
+      if (!call->num_syncs) call->first_sync = static_cast<uint32_t>(sync - program.syncs.data());
+      ++call->num_syncs;
       if (records) event.slot = take_slot(program);
-      const uint16_t op = static_cast<uint16_t>(sequence - 1 - first_task[call]);
-      program.syncs.push_back({op, static_cast<uint16_t>(event.slot | (records ? Sync::kRecord : 0))});
+      const uint16_t op = static_cast<uint16_t>(sequence - 1 - *first);
+      *sync++ = {op, static_cast<uint16_t>(event.slot | (records ? Sync::kRecord : 0))};
       if (!records && sequence == event.last_waiter) free_slots_.push_back(event.slot);
     }
   }
@@ -234,7 +239,7 @@ class SyncPlacer {
     uint16_t slot = 0;
   };
 
-  uint32_t waiter(size_t i) const { return static_cast<uint32_t>(ordered_[i] >> 32); }
+  static uint32_t waiter(uint64_t ordered) { return static_cast<uint32_t>(ordered >> 32); }
 
   void find_events(const std::vector<LinkWait>& waits) {
     events_.clear();
@@ -284,7 +289,6 @@ class ProgramLinker {
       : plan_(plan), accesses_(accesses), calls_(plan, accesses), tasks_(plan, accesses) {}
 
   void link(Program& program) {
-    program.syncs.clear();
     program.num_events = 0;
     if (last_ && walks_alike(*last_, program, accesses_)) return copy(*last_, program);
     first_task_.resize(program.calls.size());

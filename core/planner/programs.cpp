@@ -287,33 +287,34 @@ class ProgramBuilder {
   /// First use takes a slot, last use gives it back, oldest free slot first; the peak is the pool's size.
   void give_out_slots() {
     const std::vector<Workspace::Use>& uses = work_.uses;
-    std::vector<Workspace::Buffer>& buffers = work_.buffers;
-    buffers.assign(size_t{parts_.micro_batches} * buffers_each(), {});
+    work_.buffers.assign(size_t{parts_.micro_batches} * buffers_each(), {});
+    Workspace::Buffer* const buffers = work_.buffers.data();
+    Arg* const args = program_.args.data();
     for (uint32_t i = 0; i < uses.size(); ++i) buffers[uses[i].buffer].last_use = i;
     work_.free.resize(std::max(work_.free.size(), program_.pools.size()));
     for (Workspace::FreeSlots& free : work_.free) free.slots.clear(), free.taken = 0;
     for (uint32_t first = 0, end = 0; first < uses.size(); first = end) {
-      for (; end < uses.size() && uses[end].call == uses[first].call; ++end) give_slot(end);
-      for (uint32_t i = first; i < end; ++i) {
-        const Arg arg = program_.args[uses[i].arg];
+      bool frees = false;
+      for (; end < uses.size() && uses[end].call == uses[first].call; ++end) {
+        Workspace::Buffer& buffer = buffers[uses[end].buffer];
+        const uint32_t pool = args[uses[end].arg].pool();
+        const bool is_first = !buffer.has_slot, is_last = buffer.last_use == end;
+        if (is_first) buffer.slot = take_slot(pool), buffer.has_slot = true;
+        args[uses[end].arg] = Arg(pool, buffer.slot, is_first, is_last);
+        frees |= is_last;
+      }
+      for (uint32_t i = first; frees && i < end; ++i) {
+        const Arg arg = args[uses[i].arg];
         if (arg.frees()) work_.free[arg.pool()].slots.push_back(arg.slot());
       }
     }
   }
 
-  void give_slot(uint32_t use) {
-    Arg& arg = program_.args[work_.uses[use].arg];
-    Workspace::Buffer& buffer = work_.buffers[work_.uses[use].buffer];
-    const uint32_t pool = arg.pool();
-    const bool is_first = !buffer.has_slot;
-    if (is_first) {
-      const bool is_remote = static_cast<int>(pool) == received_ || static_cast<int>(pool) == sent_;
-      Workspace::FreeSlots& free = work_.free[pool];
-      const bool has_free = free.slots.size() - free.taken > (is_remote ? kSpareSlots : 0);
-      buffer.slot = has_free ? free.slots[free.taken++] : program_.pools[pool].slots++;
-      buffer.has_slot = true;
-    }
-    arg = Arg(pool, buffer.slot, is_first, buffer.last_use == use);
+  uint32_t take_slot(uint32_t pool) {
+    const bool is_remote = static_cast<int>(pool) == received_ || static_cast<int>(pool) == sent_;
+    Workspace::FreeSlots& free = work_.free[pool];
+    const bool has_free = free.slots.size() - free.taken > (is_remote ? kSpareSlots : 0);
+    return has_free ? free.slots[free.taken++] : program_.pools[pool].slots++;
   }
 
   static constexpr size_t kVariants = 3;  // of the pool of edges: between blocks, received, sent

@@ -5,28 +5,26 @@
 namespace pgram {
 namespace {
 
-using Node = StepGraph::Node;
-
 class PathFinder {
  public:
   explicit PathFinder(const StepGraph& graph) : graph_(graph), now_(graph.step().end) {}
 
   CriticalPath run() {
     const Picoseconds begin = graph_.step().start;
-    std::optional<Node> node = graph_.last();
-    if (node) back_to(graph_.span(*node).end, PathWhat::barrier, std::nullopt);
+    std::optional<Task> task = graph_.last();
+    if (task) back_to(graph_.span(*task).end, PathWhat::barrier, std::nullopt);
     // Of a good plan no task comes twice; a file may hold another one, whose tasks wait in a circle.
-    for (size_t steps = 0; node && now_ > begin && steps <= graph_.spans().size(); ++steps) {
-      working(*node);
+    for (size_t steps = 0; task && now_ > begin && steps <= graph_.spans().size(); ++steps) {
+      working(*task);
       // A communication begins when its slowest member comes, and that when what it waited for has ended.
-      const Node slowest = graph_.slowest(*node);
-      back_to(graph_.span(slowest).start, PathWhat::host, node);
-      const std::optional<Node> before = graph_.explains(slowest);
+      const Task slowest = graph_.slowest(*task);
+      back_to(graph_.span(slowest).start, PathWhat::host, task);
+      const std::optional<Task> before = graph_.explains(slowest);
       if (before) back_to(graph_.span(*before).end, PathWhat::host, slowest);
       if (!before) back_to(begin, PathWhat::host, slowest);
-      node = before;
+      task = before;
     }
-    back_to(begin, PathWhat::host, node);
+    back_to(begin, PathWhat::host, task);
     std::ranges::reverse(path_.segments);
     for (const Segment& segment : path_.segments) {
       const Picoseconds time = segment.end - segment.start;
@@ -38,25 +36,24 @@ class PathFinder {
 
  private:
   /// The task at work, up to now.
-  void working(Node node) {
-    const Picoseconds work = graph_.work(node);
-    for (const Contention& other : graph_.contention(node)) {
-      const Picoseconds from = std::max(work, std::min(now_, graph_.span(node).end) - other.lost);
-      back_to(from, PathWhat::link, node, Task{other.rank, other.call, other.op});
+  void working(Task task) {
+    const Picoseconds work = graph_.work(task);
+    for (const Contention& other : graph_.contention(task)) {
+      const Picoseconds from = std::max(work, std::min(now_, graph_.span(task).end) - other.lost);
+      back_to(from, PathWhat::link, task, Task{other.rank, other.call, other.op});
     }
-    if (graph_.op(node).kernel == Kernel::recv) {
-      if (const auto sender = graph_.partner(node))
-        back_to(std::max(work, graph_.span(*sender).end), PathWhat::latency, node);
+    if (graph_.kernel(task) == Kernel::recv) {
+      if (const auto sender = graph_.partner(task))
+        back_to(std::max(work, graph_.span(*sender).end), PathWhat::latency, task);
     }
-    back_to(work, PathWhat::work, node);
+    back_to(work, PathWhat::work, task);
   }
 
-  void back_to(Picoseconds from, PathWhat what, std::optional<Node> node, std::optional<Task> other = std::nullopt) {
+  void back_to(Picoseconds from, PathWhat what, std::optional<Task> task, std::optional<Task> other = std::nullopt) {
     from = std::max(from, graph_.step().start);
     if (from >= now_) return;
-    const Category category = node ? graph_.category(*node) : Category::other;
-    path_.segments.push_back(
-        {what, category, node ? std::optional(graph_.task(*node)) : std::nullopt, std::move(other), from, now_});
+    const Category category = task ? graph_.category(*task) : Category::other;
+    path_.segments.push_back({what, category, task, std::move(other), from, now_});
     now_ = from;
   }
 

@@ -9,16 +9,14 @@
 namespace pgram {
 namespace {
 
-using Node = StepGraph::Node;
-
 /// Where the pieces go: all of them in a list, or only their sums. What explains one stretch comes from its end to its
 /// start, then close().
 class IdleList {
  public:
   explicit IdleList(const StepGraph& graph) : graph_(graph) {}
-  void add(uint8_t stream, IdleReason reason, std::optional<Node> awaited, bool running, Picoseconds from,
+  void add(uint8_t stream, IdleReason reason, std::optional<Task> awaited, bool running, Picoseconds from,
            Picoseconds to) {
-    idle_.push_back({stream, reason, running, from, to, awaited ? std::optional(graph_.task(*awaited)) : std::nullopt});
+    idle_.push_back({stream, reason, running, from, to, awaited});
   }
   void add_link(uint8_t stream, Task other, Picoseconds from, Picoseconds to) {
     idle_.push_back({stream, IdleReason::link, true, from, to, other});
@@ -38,7 +36,7 @@ class IdleList {
 class IdleTotals {
  public:
   explicit IdleTotals(const StepGraph& graph) : graph_(graph) {}
-  void add(uint8_t, IdleReason reason, std::optional<Node> awaited, bool, Picoseconds from, Picoseconds to) {
+  void add(uint8_t, IdleReason reason, std::optional<Task> awaited, bool, Picoseconds from, Picoseconds to) {
     sums_.reason[static_cast<size_t>(reason)] += to - from;
     if (reason == IdleReason::task) sums_.task[static_cast<size_t>(graph_.category(*awaited))] += to - from;
   }
@@ -69,9 +67,8 @@ class Explainer {
   }
 
   void run() {
-    now_ = graph_.step().start;
     if (only_works_) {
-      for (const Span& span : spans_) pass(span, span.start);
+      explain_all(spans_, [](const Span& span) { return std::pair(&span, span.start); });
     } else {
       struct Work {
         Picoseconds begin = 0;
@@ -79,25 +76,34 @@ class Explainer {
       };
       std::vector<Work> works;
       works.reserve(spans_.size());
-      for (const Span& span : spans_) works.push_back({graph_.work(graph_.node(span, rank_)), &span});
+      for (const Span& span : spans_) works.push_back({graph_.work(task_of(span)), &span});
       if (!std::ranges::is_sorted(works, {}, &Work::begin)) std::ranges::stable_sort(works, {}, &Work::begin);
-      for (const Work& work : works) pass(*work.span, work.begin);
+      explain_all(works, [](const Work& work) { return std::pair(work.span, work.begin); });
     }
-    if (now_ < graph_.step().end) explain_end(now_, graph_.step().end);
   }
 
  private:
-  /// The span's task works from `begin` on.
-  void pass(const Span& span, Picoseconds begin) {
+  Task task_of(const Span& span) const { return {rank_, span.call, span.op}; }
+
+  /// Of each of the works in order `of` says the span and when its task begins to work.
+  template <class Works, class Of>
+  void explain_all(const Works& works, Of of) {
     const Picoseconds end = graph_.step().end;
-    begin = std::min(begin, end);
-    if (begin > now_) explain(span, now_, begin);
-    now_ = std::max(now_, std::min(span.end, end));
+    Picoseconds now = graph_.step().start;
+    for (const auto& work : works) {
+      const auto [span, begin] = of(work);
+      if (begin > now) {
+        if (now >= end) break;
+        explain(*span, now, std::min(begin, end));
+      }
+      now = std::max(now, span->end);
+    }
+    if (now < end) explain_end(now, end);
   }
 
   void find_phases() {
     const auto is = [&](Category category) {
-      return [this, category](const Span& span) { return graph_.category(graph_.node(span, rank_)) == category; };
+      return [this, category](const Span& span) { return graph_.category(task_of(span)) == category; };
     };
     if (only_works_) {  // so that they end in order
       const auto first = std::ranges::find_if(spans_, is(Category::forward));
@@ -108,7 +114,7 @@ class Explainer {
       return;
     }
     for (const Span& span : spans_) {
-      const Category category = graph_.category(graph_.node(span, rank_));
+      const Category category = graph_.category(task_of(span));
       if (category == Category::forward && !computes_) first_forward_ = span.start;
       if (category == Category::backward) last_backward_ = std::max(last_backward_, span.end);
       computes_ |= category == Category::forward;
@@ -116,13 +122,19 @@ class Explainer {
   }
 
   /// [from, to) is idle and ends where the span's task begins to work.
-  void explain(const Span& span, Picoseconds from, Picoseconds to) {
-    const Node node = graph_.node(span, rank_);
+  [[gnu::noinline]] void explain(const Span& span, Picoseconds from, Picoseconds to) {
+    if (only_works_ && to == span.start) {
+      if (const uint16_t op = graph_.lone_collective_before(span, rank_, from); op != StepGraph::kNoOp) {
+        pieces_.add(stream_, IdleReason::task, Task{rank_, span.call, op}, true, from, to);
+        return pieces_.close();
+      }
+    }
+    const Task task = task_of(span);
     if (to > span.start) {
-      meeting(node, std::max(from, span.start), to);
+      meeting(task, graph_.slowest(task), std::max(from, span.start), to);
       to = span.start;
     }
-    if (from < to) before(node, from, to);
+    if (from < to) before(task, from, to);
     pieces_.close();
   }
 
@@ -138,35 +150,36 @@ class Explainer {
 
   /// Why a task has not come to the head of its stream, with all that it waits for done: because of what ended last
   /// of it; where that is a transfer which waits itself, because of what that waits for.
-  void before(Node node, Picoseconds from, Picoseconds to) {
+  void before(Task task, Picoseconds from, Picoseconds to) {
     while (from < to) {
-      const auto awaited = graph_.explains(node);
-      if (!awaited) return add(IdleReason::host, node, false, from, to);
+      const auto awaited = graph_.explains(task);
+      if (!awaited) return add(IdleReason::host, task, false, from, to);
       const Span& span = graph_.span(*awaited);
       if (span.end < to) {
-        add(IdleReason::host, node, false, std::max(from, span.end), to);
+        add(IdleReason::host, task, false, std::max(from, span.end), to);
         to = std::max(from, span.end);
       }
-      if (!is_communication(graph_.op(*awaited).kernel)) {
+      if (!is_communication(graph_.kernel(*awaited))) {
         return add_awaited(IdleReason::task, awaited, span.start, from, to);
       }
-      const Picoseconds work = graph_.work(*awaited);
+      const Task member = graph_.slowest(*awaited);
+      const Picoseconds work = graph_.work(*awaited, member);
       if (work < to) {
         working(*awaited, std::max(from, work), to);
         to = std::max(from, work);
       }
       if (span.start < to) {
-        meeting(*awaited, std::max(from, span.start), to);
+        meeting(*awaited, member, std::max(from, span.start), to);
         to = std::max(from, span.start);
       }
-      node = *awaited;
+      task = *awaited;
     }
   }
 
   /// A transfer of this rank is under way; what it lost on shared links is counted at its end.
-  void working(Node node, Picoseconds from, Picoseconds to) {
-    Picoseconds lost_until = graph_.span(node).end;
-    for (const Contention& other : graph_.contention(node)) {
+  void working(Task task, Picoseconds from, Picoseconds to) {
+    Picoseconds lost_until = graph_.span(task).end;
+    for (const Contention& other : graph_.contention(task)) {
       const Picoseconds lost_from = std::max(from, lost_until - other.lost);
       if (lost_from < to && lost_from < lost_until) {
         pieces_.add_link(stream_, {other.rank, other.call, other.op}, lost_from, std::min(to, lost_until));
@@ -174,26 +187,25 @@ class Explainer {
       }
       lost_until = std::max(from, lost_until - other.lost);
     }
-    add(in_pipeline(node, IdleReason::task, from), node, true, from, to);
+    add(in_pipeline(task, IdleReason::task, from), task, true, from, to);
   }
 
   /// A communication of this rank waits for the member that comes last, and that for what keeps it.
-  void meeting(Node node, Picoseconds from, Picoseconds to) {
-    const Node member = graph_.slowest(node);
+  void meeting(Task task, Task member, Picoseconds from, Picoseconds to) {
     const Picoseconds arrives = graph_.span(member).start;
-    if (member == node || arrives < to) {
-      const Picoseconds explained = member == node ? from : std::clamp(arrives, from, to);
-      add(IdleReason::host, node, false, explained, to);
+    if (member == task || arrives < to) {
+      const Picoseconds explained = member == task ? from : std::clamp(arrives, from, to);
+      add(IdleReason::host, task, false, explained, to);
       to = explained;
     }
-    const Kernel kernel = graph_.op(node).kernel;
+    const Kernel kernel = graph_.kernel(task);
     IdleReason reason = kernel == Kernel::recv   ? IdleReason::sender
                         : kernel == Kernel::send ? IdleReason::receiver
                                                  : IdleReason::member;
     if (kernel != Kernel::recv && kernel != Kernel::send && crosses_stages(member)) {
       if (computes_) reason = phase_at(from);
     } else {
-      reason = in_pipeline(node, reason, from);
+      reason = in_pipeline(task, reason, from);
     }
     const auto keeps = graph_.explains(member);
     if (!keeps) return add_awaited(reason, member, arrives, from, to);
@@ -205,7 +217,7 @@ class Explainer {
     add_awaited(reason, keeps, span.start, from, to);
   }
 
-  bool crosses_stages(Node member) const { return graph_.plan().role(member.rank) != graph_.plan().role(rank_); }
+  bool crosses_stages(Task member) const { return graph_.role(member.rank) != graph_.role(rank_); }
 
   IdleReason phase_at(Picoseconds time) const {
     if (time < first_forward_) return IdleReason::fill;
@@ -213,19 +225,19 @@ class Explainer {
   }
 
   /// The reason, or the pipeline's where the compute stream waits for a message between stages.
-  IdleReason in_pipeline(Node node, IdleReason reason, Picoseconds time) const {
-    return computes_ && is_point_to_point(graph_.op(node).kernel) ? phase_at(time) : reason;
+  IdleReason in_pipeline(Task task, IdleReason reason, Picoseconds time) const {
+    return computes_ && is_point_to_point(graph_.kernel(task)) ? phase_at(time) : reason;
   }
 
   /// Split where the awaited task begins.
-  void add_awaited(IdleReason reason, std::optional<Node> awaited, Picoseconds begins, Picoseconds from,
+  void add_awaited(IdleReason reason, std::optional<Task> awaited, Picoseconds begins, Picoseconds from,
                    Picoseconds to) {
     const Picoseconds split = std::clamp(begins, from, std::max(from, to));
     add(reason, awaited, true, split, to);
     add(reason, awaited, false, from, split);
   }
 
-  void add(IdleReason reason, std::optional<Node> awaited, bool running, Picoseconds from, Picoseconds to) {
+  void add(IdleReason reason, std::optional<Task> awaited, bool running, Picoseconds from, Picoseconds to) {
     if (from < to) pieces_.add(stream_, reason, awaited, running, from, to);
   }
 
@@ -234,9 +246,8 @@ class Explainer {
   uint8_t stream_;
   std::span<const Span> spans_;
   bool only_works_;
-  std::optional<Node> last_;
+  std::optional<Task> last_;
   Pieces& pieces_;
-  Picoseconds now_ = 0;
   bool computes_ = false;  ///< a pipeline's compute stream, so that there are phases
   Picoseconds first_forward_ = std::numeric_limits<Picoseconds>::max();
   Picoseconds last_backward_ = std::numeric_limits<Picoseconds>::min();
@@ -267,7 +278,7 @@ std::vector<Idle> idle_of_rank(const StepGraph& graph, uint32_t rank) {
   IdleList list(graph);
   auto spans = of_rank(graph.spans(), graph.timeline().representative_of(rank));
   while (!spans.empty()) {
-    const auto stream = of_stream(spans, spans.front().stream);
+    const auto stream = of_first_stream(spans);
     Explainer(graph, rank, stream, list).run();
     spans = spans.subspan(stream.size());
   }
@@ -314,10 +325,7 @@ IdleSums sum_idle(const StepGraph& graph, const std::vector<Idle>& idle, Stream 
     if (piece.stream != static_cast<uint8_t>(stream)) continue;
     const Picoseconds time = piece.end - piece.start;
     sums.reason[static_cast<size_t>(piece.reason)] += time;
-    if (piece.reason != IdleReason::task) continue;
-    const Call& call = graph.plan().programs[graph.plan().role(piece.awaited->rank)].calls[piece.awaited->call];
-    const Body& body = graph.plan().bodies[call.body];
-    sums.task[static_cast<size_t>(category_of(body, body.ops[piece.awaited->op]))] += time;
+    if (piece.reason == IdleReason::task) sums.task[static_cast<size_t>(graph.category(*piece.awaited))] += time;
   }
   return sums;
 }

@@ -32,6 +32,12 @@ inline std::span<const Span> of_rank(std::span<const Span> step, uint32_t rank) 
   return {range.begin(), range.end()};
 }
 
+/// Those of the first stream of a rank's spans, which are sorted by stream; there must be some.
+inline std::span<const Span> of_first_stream(std::span<const Span> rank) {
+  const auto end = std::ranges::upper_bound(rank, rank.front().stream, {}, &Span::stream);
+  return {rank.begin(), end};
+}
+
 /// How many ranks the spans of each rank stand for; 0 where another rank's spans stand for it.
 inline std::vector<uint32_t> represented_ranks(const Timeline& timeline) {
   std::vector<uint32_t> count(timeline.plan->mesh.ranks(), 0);

@@ -2,85 +2,97 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 namespace pgram {
 
-RoleOrder::RoleOrder(const Plan& plan, const Program& program)
+RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& program)
     : plan_(plan),
+      bodies_(bodies),
       program_(program),
-      bodies_(plan.bodies.size()),
+      ops_(bodies.ops().data()),
       awaited_(program.syncs.size(), kNobody),
-      by_comm_(plan.comms.size()) {
-  std::array<uint32_t, kStreams> last_on_stream;
+      first_of_comm_(plan.comms.size() + 1) {
+  count();
+  std::array<RoleTask, kStreams> last_on_stream;
   last_on_stream.fill(kNobody);
-  std::vector<uint32_t> events(program.num_events, kNobody);
-  uint32_t tasks = 0;
-  for (const Call& call : program.calls) tasks += static_cast<uint32_t>(plan.bodies[call.body].ops.size());
-  calls_.resize(tasks);
-  places_.reserve(program.calls.size());
-  uint32_t first = 0;
+  std::vector<RoleTask> events(program.num_events, kNobody);
+  std::vector<uint32_t> met(plan.comms.size(), 0), next = first_of_comm_;
+  RoleTask* before = before_.data();
+  uint32_t* turn = turns_.data();
   for (uint32_t c = 0; c < program.calls.size(); ++c) {
     const Call& call = program.calls[c];
-    const Body& body = plan.bodies[call.body];
-    if (!bodies_[call.body].known) learn(call.body);
-    const BodyOrder& order = bodies_[call.body];
-    places_.push_back({first, static_cast<uint32_t>(before_.size()), static_cast<uint32_t>(turns_.size())});
-    for (const Lane& lane : order.lanes) {
-      uint32_t& last = last_on_stream[static_cast<size_t>(lane.stream)];
-      before_.push_back(last);
-      last = first + lane.ops.back();
+    const BodyOrders::BodyOrder& body = bodies.of(call.body);
+    calls_[c] = {size_, body.first_op, static_cast<uint32_t>(before - before_.data()),
+                 static_cast<uint32_t>(turn - turns_.data())};
+    for (const BodyOrders::Lane& lane : bodies.lanes(call.body)) {
+      RoleTask& last = last_on_stream[static_cast<size_t>(lane.stream)];
+      *before++ = last;
+      last = {c, lane.last_op};
     }
-    for (const Group& group : order.groups) {
-      std::vector<uint32_t>& turns = by_comm_[group.comm];
-      turns_.push_back(static_cast<uint32_t>(turns.size()));
-      for (const uint16_t op : group.ops) turns.push_back(first + op);
+    uint32_t at = 0;
+    for (const BodyOrders::Group& group : bodies.groups(call.body)) {
+      meetings_[next[group.comm]++] = {c, met[group.comm], at++};
+      *turn++ = met[group.comm];
+      met[group.comm] += group.num_ops;
     }
-    if (call.num_syncs > 0) place_syncs(call, body, first, events);
-    std::fill_n(calls_.begin() + first, body.ops.size(), c);
-    first += static_cast<uint32_t>(body.ops.size());
+    if (call.num_syncs > 0) place_syncs(c, events);
+    size_ += body.num_ops;
   }
 }
 
-void RoleOrder::learn(uint16_t index) {
-  const Body& body = plan_.bodies[index];
-  BodyOrder& order = bodies_[index];
-  order.known = true;
-  order.ops.resize(body.ops.size());
-  for (uint16_t i = 0; i < body.ops.size(); ++i) {
-    const Op& op = body.ops[i];
-    OpOrder& own = order.ops[i];
-    own.lane = static_cast<uint16_t>(std::ranges::find(order.lanes, op.stream, &Lane::stream) - order.lanes.begin());
-    if (own.lane == order.lanes.size())
-      order.lanes.push_back({op.stream, {}});
-    else
-      own.before = order.lanes[own.lane].ops.back();
-    order.lanes[own.lane].ops.push_back(i);
-    if (op.comm >= by_comm_.size()) continue;
-    own.group = static_cast<uint16_t>(std::ranges::find(order.groups, op.comm, &Group::comm) - order.groups.begin());
-    if (own.group == order.groups.size()) order.groups.push_back({op.comm, {}});
-    own.turn = static_cast<uint16_t>(order.groups[own.group].ops.size());
-    order.groups[own.group].ops.push_back(i);
+/// Makes room.
+void RoleOrder::count() {
+  size_t lanes = 0, meetings = 0;
+  for (const Call& call : program_.calls) {
+    lanes += bodies_.of(call.body).num_lanes;
+    for (const BodyOrders::Group& group : bodies_.groups(call.body)) {
+      ++first_of_comm_[group.comm + 1u];
+      ++meetings;
+    }
   }
+  std::partial_sum(first_of_comm_.begin(), first_of_comm_.end(), first_of_comm_.begin());
+  calls_.resize(program_.calls.size());
+  before_.resize(lanes);
+  turns_.resize(meetings);
+  meetings_.resize(meetings);
 }
 
 /// Of every op first what it waits for, then what it records; ascending by op.
-void RoleOrder::place_syncs(const Call& call, const Body& body, uint32_t first, std::vector<uint32_t>& events) {
+void RoleOrder::place_syncs(uint32_t c, std::vector<RoleTask>& events) {
+  const Call& call = program_.calls[c];
+  const size_t ops = bodies_.of(call.body).num_ops;
   const Sync* const syncs = program_.syncs.data();
   uint32_t s = call.first_sync;
   const uint32_t end = s + call.num_syncs;
-  for (uint32_t next = 0; s < end && syncs[s].op >= next && syncs[s].op < body.ops.size(); ++next) {
+  for (uint32_t next = 0; s < end && syncs[s].op >= next && syncs[s].op < ops; ++next) {
     const uint16_t op = syncs[s].op;
     for (; s < end && syncs[s].op == op && !syncs[s].records(); ++s) awaited_[s] = events[syncs[s].slot()];
-    for (; s < end && syncs[s].op == op; ++s) events[syncs[s].slot()] = first + op;
+    for (; s < end && syncs[s].op == op; ++s) events[syncs[s].slot()] = {c, op};
     next = op;
   }
 }
 
-uint32_t RoleOrder::turn(uint32_t task) const {
-  const Place& place = places_[calls_[task]];
-  const BodyOrder& body = bodies_[program_.calls[calls_[task]].body];
-  const OpOrder& op = body.ops[task - place.first_task];
-  return op.group == kNoGroup ? 0 : turns_[place.first_turn + op.group] + op.turn;
+uint32_t RoleOrder::turn(RoleTask task) const {
+  const OpOrder& own = op(task);
+  return own.group == BodyOrders::kNone ? 0 : turns_[calls_[task.call].first_meeting + own.group] + own.turn;
+}
+
+std::optional<RoleTask> RoleOrder::at_turn(uint16_t comm, uint32_t turn) const {
+  const Meeting *first = meetings_.data() + first_of_comm_[comm], *end = meetings_.data() + first_of_comm_[comm + 1u];
+  if (first == end) return std::nullopt;
+  const Meeting* at = first + std::min<ptrdiff_t>(turn, end - first - 1);  // where each call has one operation
+  if (at->turn > turn || (at + 1 < end && at[1].turn <= turn))
+    at = std::partition_point(first, end, [&](const Meeting& meeting) { return meeting.turn <= turn; }) - 1;
+  const Meeting& meeting = *at;
+  const auto ops = bodies_.ops_of(bodies_.groups(program_.calls[meeting.call].body)[meeting.group]);
+  if (turn - meeting.turn >= ops.size()) return std::nullopt;
+  return RoleTask{meeting.call, ops[turn - meeting.turn]};
+}
+
+PlanOrder::PlanOrder(const Plan& plan) : bodies_(plan) {
+  roles_.reserve(plan.programs.size());
+  for (const Program& program : plan.programs) roles_.emplace_back(plan, bodies_, program);
 }
 
 }  // namespace pgram

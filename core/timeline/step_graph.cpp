@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "core/timeline/lookup.h"
@@ -9,102 +10,140 @@
 namespace pgram {
 
 StepGraph::StepGraph(const Timeline& timeline, size_t step)
-    : timeline_(timeline), step_(step), spans_(timeline.of_step(step)), ranks_(timeline.plan->mesh.ranks()) {
-  roles_.reserve(ranks_.size());
-  for (uint32_t rank = 0; rank < ranks_.size(); ++rank) roles_.push_back(plan().role(rank));
-  orders_.reserve(plan().programs.size());
-  for (const Program& program : plan().programs) orders_.emplace_back(plan(), program);
+    : StepGraph(timeline, step, std::make_unique<const PlanOrder>(*timeline.plan)) {}
+
+StepGraph::StepGraph(const Timeline& timeline, size_t step, std::unique_ptr<const PlanOrder> made)
+    : StepGraph(timeline, step, *made) {
+  made_ = std::move(made);
+}
+
+StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& order)
+    : timeline_(timeline),
+      step_(step),
+      order_(order),
+      spans_(timeline.of_step(step)),
+      ranks_(timeline.plan->mesh.ranks()),
+      members_(ranks_.size()) {
+  find_roles();
+  make_room();
   for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
+    ranks_[rank].own = own(rank);
+    ranks_[rank].order = &order_.role(roles_[rank]);
     if (own(rank) == rank) add_rank(rank);
   }
-  members_.resize(ranks_.size());
+  for (RankTasks& tasks : ranks_) {
+    tasks.lane_spans = ranks_[tasks.own].lane_spans;
+    tasks.by_task = ranks_[tasks.own].by_task;
+  }
   for (const Body& body : plan().bodies) {
     for (const Op& op : body.ops) {
       if (is_communication(op.kernel)) communicating_ |= 1u << static_cast<int>(op.stream);
     }
   }
+  note_contention();
+}
+
+void StepGraph::find_roles() {
+  const uint32_t stages = plan().mesh.size[2];
+  stage_stride_ = plan().mesh.stride(2);
+  roles_.reserve(ranks_.size());
+  one_class_.assign(stages, true);
+  std::vector<uint32_t> class_of(stages, kNone);
+  for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
+    const uint32_t role = rank / stage_stride_ % stages;
+    roles_.push_back(role);
+    if (class_of[role] == kNone) class_of[role] = own(rank);
+    if (class_of[role] != own(rank)) one_class_[role] = one_class_a_role_ = false;
+  }
+}
+
+void StepGraph::make_room() {
+  size_t lanes = 0;
+  for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
+    if (own(rank) == rank) lanes += order_.role(roles_[rank]).num_lanes();
+  }
+  lane_spans_.reserve(lanes);  // which stay where they are
 }
 
 void StepGraph::add_rank(uint32_t rank) {
   const auto spans = pgram::of_rank(spans_, rank);
-  const Span* latest = add_in_order(rank, spans);
-  if (!latest) {
-    std::ranges::fill(ranks_[rank].span_of, kNone);
-    for (const Span& span : spans) ranks_[rank].span_of[order(rank).task(span.call, span.op)] = index_of(span);
-    find_last_so_far(rank);
+  const RoleOrder& order = this->order(rank);
+  const size_t before = lane_spans_.size();
+  const Span* latest = add_in_order(order, spans);
+  if (latest) {
+    ranks_[rank].lane_spans = lane_spans_.data() + before;
+  } else {
+    lane_spans_.resize(before);
+    add_by_task(order, plan().programs[roles_[rank]], spans);
+    ranks_[rank].by_task = &by_task_.back();
     if (!spans.empty()) latest = &*std::ranges::max_element(spans, {}, &Span::end);
   }
-  if (latest && (!last_ || latest->end > span(*last_).end)) last_ = node(*latest, rank);
+  if (!latest || (last_ && latest->end <= last_end_)) return;
+  last_ = Task{rank, latest->call, latest->op};
+  last_end_ = latest->end;
 }
 
 /// Where every task has a span and the spans of each stream are in the plan's order and end in it: gives the first that
 /// ends last. Else, or where there are none: null.
-const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) {
-  const RoleOrder& order = this->order(rank);
-  std::vector<uint32_t>& span_of = ranks_[rank].span_of;
-  span_of.resize(order.size());
+const Span* StepGraph::add_in_order(const RoleOrder& order, std::span<const Span> spans) {
   if (spans.size() != order.size()) return nullptr;
   struct Run {
     const Span *next = nullptr, *end = nullptr;
+    Picoseconds latest = std::numeric_limits<Picoseconds>::min();
   };
   std::array<Run, kStreams> runs;
   const Span* latest = nullptr;
-  for (const Span *first = spans.data(), *end = first + spans.size(); first < end;) {
-    const Span* next = std::partition_point(first, end, [&](const Span& span) { return span.stream <= first->stream; });
-    if (std::adjacent_find(first, next, [](const Span& a, const Span& b) { return a.end > b.end; }) != next)
-      return nullptr;
-    if (!latest || next[-1].end > latest->end) {
-      latest = std::partition_point(first, next, [&](const Span& span) { return span.end < next[-1].end; });
-    }
-    runs[first->stream] = {first, next};
-    first = next;
+  while (!spans.empty()) {
+    const auto stream = of_first_stream(spans);
+    const Picoseconds end = stream.back().end;
+    if (!latest || end > latest->end) latest = &*std::ranges::lower_bound(stream, end, {}, &Span::end);
+    runs[stream.front().stream] = {stream.data(), stream.data() + stream.size()};
+    spans = spans.subspan(stream.size());
   }
-  const uint32_t calls = static_cast<uint32_t>(plan().programs[roles_[rank]].calls.size());
-  for (uint32_t call = 0; call < calls; ++call) {
-    uint32_t* const spans_of_call = span_of.data() + order.task(call, 0);
-    for (const RoleOrder::Lane& lane : order.lanes(call)) {
+  for (uint32_t call = 0; call < order.num_calls(); ++call) {
+    for (const BodyOrders::Lane& lane : order.lanes(call)) {
       Run& run = runs[static_cast<size_t>(lane.stream)];
-      if (static_cast<size_t>(run.end - run.next) < lane.ops.size()) return nullptr;
-      for (const uint16_t op : lane.ops) {
-        if (run.next->call != call || run.next->op != op) return nullptr;
-        spans_of_call[op] = index_of(*run.next++);
+      if (static_cast<size_t>(run.end - run.next) < lane.num_ops) return nullptr;
+      lane_spans_.push_back(index_of(*run.next));
+      const Span* span = run.next;
+      Picoseconds before = run.latest;
+      bool differs = false;
+      for (const uint16_t op : order_.bodies().ops_of(lane)) {
+        differs |= span->call != call || span->op != op || span->end < before;
+        before = span++->end;
       }
+      if (differs) return nullptr;
+      run = {span, run.end, before};
     }
   }
   return latest;
 }
 
-void StepGraph::find_last_so_far(uint32_t rank) {
-  const RoleOrder& order = this->order(rank);
-  RankTasks& tasks = ranks_[rank];
-  tasks.last_so_far.assign(order.size(), kNone);
-  std::array<uint32_t, kStreams> last;
-  last.fill(kNone);
-  const Program& program = plan().programs[roles_[rank]];
-  for (uint32_t task = 0; task < order.size(); ++task) {
-    const Op& op = plan().bodies[program.calls[order.call(task)].body].ops[order.op(task)];
-    uint32_t& best = last[static_cast<size_t>(op.stream)];
-    const uint32_t here = tasks.span_of[task];
-    if (here != kNone && (best == kNone || spans_[here].end >= spans_[tasks.span_of[best]].end)) best = task;
-    tasks.last_so_far[task] = best;
+void StepGraph::add_by_task(const RoleOrder& order, const Program& program, std::span<const Span> spans) {
+  ByTask& tasks = by_task_.emplace_back();
+  tasks.span_of.assign(order.size(), kNone);
+  for (const Span& span : spans) tasks.span_of[order.number({span.call, span.op})] = index_of(span);
+  tasks.last_so_far.reserve(order.size());
+  std::array<RoleTask, kStreams> last;
+  last.fill(kNobody);
+  for (uint32_t call = 0; call < order.num_calls(); ++call) {
+    const Body& body = plan().bodies[program.calls[call].body];
+    for (uint16_t op = 0; op < body.ops.size(); ++op) {
+      RoleTask& best = last[static_cast<size_t>(body.ops[op].stream)];
+      const uint32_t here = tasks.span_of[tasks.last_so_far.size()];
+      if (here != kNone && (best == kNobody || spans_[here].end >= spans_[tasks.span_of[order.number(best)]].end))
+        best = {call, op};
+      tasks.last_so_far.push_back(best);
+    }
   }
 }
 
-const Op& StepGraph::op(Node node) const {
-  const RoleOrder& order = this->order(node.rank);
-  const Call& call = plan().programs[roles_[node.rank]].calls[order.call(node.task)];
-  return plan().bodies[call.body].ops[order.op(node.task)];
-}
-
-Category StepGraph::category(Node node) const {
-  const RoleOrder& order = this->order(node.rank);
-  const Body& body = plan().bodies[plan().programs[roles_[node.rank]].calls[order.call(node.task)].body];
-  return category_of(body, body.ops[order.op(node.task)]);
-}
-
-Task StepGraph::task(Node node) const {
-  const RoleOrder& order = this->order(node.rank);
-  return {node.rank, order.call(node.task), order.op(node.task)};
+void StepGraph::note_contention() {
+  const auto records = std::ranges::equal_range(timeline_.contention, step_, {}, &Contention::step);
+  contention_ = {records.begin(), records.end()};
+  if (contention_.empty()) return;
+  contended_.resize(spans_.size() / 64 + 1);
+  for (const Contention& record : contention_) contended_[record.span / 64] |= uint64_t{1} << record.span % 64;
 }
 
 const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint32_t rank) const {
@@ -122,69 +161,117 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
   return list;
 }
 
-std::optional<StepGraph::Node> StepGraph::at_turn(Member member, uint16_t comm, uint32_t turn) const {
-  const std::vector<uint32_t>& turns = order(member.rank).turns_of(comm);
-  if (turn >= turns.size() || ranks_[member.own].span_of[turns[turn]] == kNone) return std::nullopt;
-  return Node{member.rank, turns[turn]};
+std::optional<Task> StepGraph::at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const {
+  const RankTasks& tasks = ranks_[rank];
+  const auto task = tasks.order->at_turn(comm, turn);
+  if (!task || (!tasks.lane_spans && tasks.by_task->span_of[tasks.order->number(*task)] == kNone)) return std::nullopt;
+  return Task{rank, task->call, task->op};
 }
 
-StepGraph::Node StepGraph::slowest(Node node) const {
-  const Op& op = this->op(node);
-  if (op.comm >= plan().comms.size()) return node;
-  const std::vector<Member>& members = members_of(op.comm, node.rank);
-  if (members.size() == 1) return node;  // all others are alike
-  const uint32_t turn = order(node.rank).turn(node.task);
-  Node last = node;
-  Picoseconds latest = span(node).start;
-  for (const Member& member : members) {
-    const auto other = at_turn(member, op.comm, turn);
-    if (!other || span(*other).start <= latest) continue;
+Task StepGraph::slowest(const Task& task) const {
+  const BodyOrders::OpOrder& op = this->op(task);
+  if (op.in_role && one_class_[roles_[task.rank]]) return task;  // all others are alike
+  if (op.comm >= plan().comms.size()) return task;
+  const uint32_t turn = order(task.rank).turn({task.call, task.op});
+  Task last = task;
+  Picoseconds latest = span(task).start;
+  const auto meet = [&](uint32_t rank) {
+    const auto other = at_turn(rank, op.comm, turn);
+    if (!other || span(*other).start <= latest) return;
     last = *other;
     latest = span(*other).start;
-  }
+  };
+  for_members(op.comm, task.rank, meet);
   return last;
 }
 
-std::optional<StepGraph::Node> StepGraph::partner(Node node) const {
-  const Op& op = this->op(node);
+/// Calls `visit` with one member of each class, in the order of members(); that of the rank's own class may be left
+/// out.
+template <class Visit>
+void StepGraph::for_members(uint16_t index, uint32_t rank, Visit&& visit) const {
+  const Communicator& comm = plan().comms[index];
+  const uint32_t role = roles_[rank];
+  if (comm.directed) {
+    const uint32_t with_role_0 = rank - role * stage_stride_;
+    if (role == comm.source) visit(with_role_0 + comm.target * stage_stride_);
+    if (role == comm.target) visit(with_role_0 + comm.source * stage_stride_);
+  } else if (one_class_a_role_ && comm.axes & kPp && comm.roles.empty()) {
+    auto first = plan().mesh.coordinates(rank);
+    for (const int axis : {0, 1}) {
+      if (comm.axes & 1 << axis) first[axis] = 0;
+    }
+    for (first[2] = 0; first[2] < one_class_.size(); ++first[2]) {
+      if (first[2] != role) visit(plan().mesh.rank(first));
+    }
+  } else {
+    for (const Member& member : members_of(index, rank)) visit(member.rank);
+  }
+}
+
+std::optional<Task> StepGraph::partner(const Task& task) const {
+  const BodyOrders::OpOrder& op = this->op(task);
   if (op.comm >= plan().comms.size() || !is_point_to_point(op.kernel)) return std::nullopt;
-  for (uint32_t member : members(plan(), op.comm, node.rank)) {
-    if (roles_[member] == roles_[node.rank]) continue;
-    return at_turn({member, own(member)}, op.comm, order(node.rank).turn(node.task));
+  for (uint32_t member : members(plan(), op.comm, task.rank)) {
+    if (roles_[member] == roles_[task.rank]) continue;
+    return at_turn(member, op.comm, order(task.rank).turn({task.call, task.op}));
   }
   return std::nullopt;
 }
 
-Picoseconds StepGraph::work(Node node) const {
+Picoseconds StepGraph::work(const Task& task) const {
+  if (!is_communication(kernel(task))) return span(task).start;
+  return work(task, slowest(task));
+}
+
+Picoseconds StepGraph::work(const Task& task, const Task& slowest) const {
   constexpr Picoseconds kUnit = 1000;  // of Span::wait()
-  const Span& own = span(node);
-  if (!is_communication(op(node).kernel)) return own.start;
+  const Span& own = span(task);
   const Picoseconds known = std::min(own.start + own.wait(), own.end);
-  const Picoseconds latest = span(slowest(node)).start;
+  const Picoseconds latest = span(slowest).start;
   return latest >= known && latest < known + kUnit ? std::min(latest, own.end) : known;
 }
 
-std::optional<StepGraph::Node> StepGraph::explains(Node node) const {
-  const RankTasks& tasks = ranks_[own(node.rank)];
-  const Picoseconds start = span(node).start;
-  std::optional<Node> last;
+std::optional<Task> StepGraph::explains(const Task& task) const {
+  const RankTasks& tasks = ranks_[task.rank];
+  const Picoseconds start = span(task).start;
+  std::optional<Task> last;
   Picoseconds latest = 0;
-  order(node.rank).for_predecessors(node.task, [&](uint32_t before) {
-    const uint32_t task = tasks.last_so_far.empty() ? before : tasks.last_so_far[before];
-    if (task == kNone) return;
-    const Picoseconds end = std::min(spans_[tasks.span_of[task]].end, start);
-    if (last && end <= latest) return;
-    last = Node{node.rank, task};
+  tasks.order->for_predecessors({task.call, task.op}, [&](RoleTask before) {
+    if (!tasks.lane_spans) before = tasks.by_task->last_so_far[tasks.order->number(before)];
+    if (before == kNobody) return true;
+    const Task candidate{task.rank, before.call, before.op};
+    const Picoseconds end = std::min(span(candidate).end, start);
+    if (last && end <= latest) return true;
+    last = candidate;
     latest = end;
+    return latest < start;  // else nothing ends later
   });
   return last;
 }
 
-std::span<const Contention> StepGraph::contention(Node node) const {
-  if (timeline_.contention.empty()) return {};
-  const std::pair key(static_cast<uint32_t>(step_), ranks_[own(node.rank)].span_of[node.task]);
-  const auto range = std::ranges::equal_range(timeline_.contention, key, {},
-                                              [](const Contention& c) { return std::pair(c.step, c.span); });
+uint16_t StepGraph::lone_collective_before(const Span& task, uint32_t rank, Picoseconds from) const {
+  const uint32_t role = roles_[rank];
+  if (!one_class_[role]) return kNoOp;
+  const Body& body = plan().bodies[plan().programs[role].calls[task.call].body];
+  if (body.grouped) return kNoOp;
+  const RoleOrder& order = order_.role(role);
+  const uint32_t* const lanes = ranks_[rank].lane_spans + order.first_lane(task.call);
+  const Op& op = body.ops[task.op];
+  for (uint32_t w = op.first_wait; w < op.first_wait + op.num_waits; ++w) {
+    const BodyOrders::OpOrder& awaited = order.op({task.call, body.waits[w]});
+    const uint32_t index = lanes[awaited.lane] + awaited.place;
+    const Span& span = spans_[index];
+    if (span.end < task.start) continue;
+    const bool lone = awaited.in_role && is_communication(awaited.kernel) && !span.waits() && !is_contended(index);
+    return lone && span.start <= from ? body.waits[w] : kNoOp;
+  }
+  return kNoOp;
+}
+
+std::span<const Contention> StepGraph::contention(const Task& task) const {
+  const uint32_t index = index_of(task);
+  if (!is_contended(index)) return {};
+  const auto range = std::ranges::equal_range(contention_, index, {}, &Contention::span);
   return {range.begin(), range.end()};
 }
 

@@ -2,6 +2,8 @@
 // meetings) joined with the times of the spans. Idle reasons and the critical path are read off it.
 #pragma once
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,50 +18,65 @@ class StepGraph {
  public:
   /// The timeline must outlive it.
   StepGraph(const Timeline&, size_t step);
-
-  struct Node {
-    uint32_t rank = 0, task = 0;
-    bool operator==(const Node&) const = default;
-  };
+  /// With the order of the timeline's plan, made before, which must outlive it.
+  StepGraph(const Timeline&, size_t step, const PlanOrder&);
+  StepGraph(const StepGraph&) = delete;
+  StepGraph& operator=(const StepGraph&) = delete;
 
   const Timeline& timeline() const { return timeline_; }
   const Plan& plan() const { return *timeline_.plan; }
   const Step& step() const { return timeline_.steps[step_]; }
   std::span<const Span> spans() const { return spans_; }
 
-  const Span& span(Node node) const { return spans_[ranks_[own(node.rank)].span_of[node.task]]; }
-  const Op& op(Node) const;
-  Category category(Node) const;
-  Task task(Node) const;
-  Node node(const Span& span, uint32_t rank) const { return {rank, order(rank).task(span.call, span.op)}; }
+  const Span& span(const Task& task) const { return spans_[index_of(task)]; }
+  Kernel kernel(const Task& task) const { return op(task).kernel; }
+  Category category(const Task& task) const { return op(task).category; }
+  uint32_t role(uint32_t rank) const { return roles_[rank]; }
 
   /// When a task began to work: its span's start, after the waiting for its partners. Spans keep whole nanoseconds of
   /// waiting; where the partners' spans say it to the picosecond, so does this.
-  Picoseconds work(Node) const;
+  Picoseconds work(const Task&) const;
+  /// Of a communication whose slowest member is known.
+  Picoseconds work(const Task&, const Task& slowest) const;
   /// Whether the stream holds no communication, and the rank's spans are in the plan's order and end in it, so that
   /// every task of the stream works from its span's start on. May be false where that is so.
   bool only_works(uint32_t rank, Stream stream) const {
-    return !(communicating_ >> static_cast<int>(stream) & 1) && ranks_[own(rank)].last_so_far.empty();
+    return !(communicating_ >> static_cast<int>(stream) & 1) && ranks_[rank].lane_spans;
   }
   /// The member of a communication that came last; the task's own rank if none came later than that.
-  Node slowest(Node) const;
+  Task slowest(const Task&) const;
   /// The other end of a send or receive.
-  std::optional<Node> partner(Node) const;
+  std::optional<Task> partner(const Task&) const;
   /// Of what a task waits for before it can meet its partners, what ended last: it explains the task's start. Nothing
   /// where there is no such task or it left no span. Ends count up to the task's own start.
-  std::optional<Node> explains(Node) const;
+  std::optional<Task> explains(const Task&) const;
+  /// Most of the waiting of a simulation in short: the op of the span's call that explains the span's start, where it
+  /// is a collective of ranks that are all alike, had all links for itself and was at work from `from` or before on.
+  /// kNoOp where it is not, or where that is not seen at once. Only for a stream that only works, and was busy until
+  /// `from`, before the span's start.
+  uint16_t lone_collective_before(const Span&, uint32_t rank, Picoseconds from) const;
+  static constexpr uint16_t kNoOp = BodyOrders::kNone;
   /// With whom the task shared links, and how much later it ended because of that.
-  std::span<const Contention> contention(Node) const;
+  std::span<const Contention> contention(const Task&) const;
   /// The task that ends last in the step; of several the one of the lowest rank. Nothing if the step has no spans.
-  std::optional<Node> last() const { return last_; }
+  std::optional<Task> last() const { return last_; }
 
  private:
   static constexpr uint32_t kNone = ~0u;
+  static constexpr RoleTask kNobody{kNone, 0};
+  /// By number of the task: its span, and of it and all before it on its stream the one that ends last.
+  struct ByTask {
+    std::vector<uint32_t> span_of;
+    std::vector<RoleTask> last_so_far;
+  };
+  /// The tasks of a rank are those of the one that stands for it.
   struct RankTasks {
-    std::vector<uint32_t> span_of;  // task -> index into spans_
-    // Task -> of it and all before it on its stream the task that ends last. Empty where that is the task itself: every
-    // task has a span, and the spans of each stream end in the plan's order, as simulated ones do.
-    std::vector<uint32_t> last_so_far;
+    uint32_t own = 0;
+    const RoleOrder* order = nullptr;
+    /// Where every task has a span, and the spans of each stream are and end in the plan's order, as simulated ones do:
+    /// the first span of each lane of each call. Else by_task.
+    const uint32_t* lane_spans = nullptr;
+    const ByTask* by_task = nullptr;
   };
   /// Of a group's members one for each rank with spans of its own.
   struct Member {
@@ -67,23 +84,49 @@ class StepGraph {
   };
 
   uint32_t own(uint32_t rank) const { return timeline_.representative_of(rank); }
-  const RoleOrder& order(uint32_t rank) const { return orders_[roles_[rank]]; }
+  const RoleOrder& order(uint32_t rank) const { return *ranks_[rank].order; }
+  const BodyOrders::OpOrder& op(const Task& task) const { return order(task.rank).op({task.call, task.op}); }
+  StepGraph(const Timeline&, size_t step, std::unique_ptr<const PlanOrder>);
+  void find_roles();
+  void make_room();
   void add_rank(uint32_t rank);
-  const Span* add_in_order(uint32_t rank, std::span<const Span>);
-  void find_last_so_far(uint32_t rank);
+  const Span* add_in_order(const RoleOrder&, std::span<const Span>);
+  void add_by_task(const RoleOrder&, const Program&, std::span<const Span>);
+  void note_contention();
   uint32_t index_of(const Span& span) const { return static_cast<uint32_t>(&span - spans_.data()); }
+  uint32_t index_of(const Task&) const;
+  bool is_contended(uint32_t span) const { return !contended_.empty() && contended_[span / 64] >> span % 64 & 1; }
+  template <class Visit>
+  void for_members(uint16_t comm, uint32_t rank, Visit&& visit) const;
   const std::vector<Member>& members_of(uint16_t comm, uint32_t rank) const;
-  std::optional<Node> at_turn(Member, uint16_t comm, uint32_t turn) const;
+  std::optional<Task> at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const;
 
   const Timeline& timeline_;
   size_t step_;
+  std::unique_ptr<const PlanOrder> made_;  // where none was given
+  const PlanOrder& order_;
   std::span<const Span> spans_;
-  std::vector<uint32_t> roles_;
-  std::vector<RoleOrder> orders_;
-  std::vector<RankTasks> ranks_;  // empty where another rank stands for it
-  std::optional<Node> last_;
+  std::vector<uint32_t> roles_;  // by rank
+  std::vector<char> one_class_;  // by role: all of its ranks are alike
+  bool one_class_a_role_ = true;
+  uint32_t stage_stride_ = 0;  // between ranks of neighbouring roles
+  std::vector<RankTasks> ranks_;
+  std::vector<uint32_t> lane_spans_;
+  std::deque<ByTask> by_task_;
+  std::span<const Contention> contention_;
+  std::vector<uint64_t> contended_;  // a bit for each span, set for those with contention; empty where none has any
+  std::optional<Task> last_;
+  Picoseconds last_end_ = 0;
   uint32_t communicating_ = 0;                                     // bit for each stream with communication
   mutable std::vector<std::vector<std::vector<Member>>> members_;  // by rank and communicator, once asked for
 };
+
+inline uint32_t StepGraph::index_of(const Task& task) const {
+  const RankTasks& tasks = ranks_[task.rank];
+  const RoleTask own{task.call, task.op};
+  if (!tasks.lane_spans) return tasks.by_task->span_of[tasks.order->number(own)];
+  const BodyOrders::OpOrder& op = tasks.order->op(own);
+  return tasks.lane_spans[tasks.order->first_lane(task.call) + op.lane] + op.place;
+}
 
 }  // namespace pgram

@@ -1,6 +1,8 @@
 #include "core/timeline/summary.h"
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include "core/base/errors.h"
@@ -32,17 +34,30 @@ Picoseconds length_of(const Stretches& stretches) {
   return length;
 }
 
+/// Of [start, end) what `taken`, within it, leaves.
+Stretches rest_of(Picoseconds start, Picoseconds end, const Stretches& taken) {
+  Stretches rest;
+  rest.reserve(taken.size() + 1);
+  for (const auto& [first, last] : taken) {
+    if (first > start) rest.emplace_back(start, first);
+    start = last;
+  }
+  if (start < end) rest.emplace_back(start, end);
+  return rest;
+}
+
 /// `from` without `taken`, both disjoint and ascending.
 Stretches without(const Stretches& from, const Stretches& taken) {
   Stretches rest;
+  rest.reserve(from.size() + taken.size());
   size_t next = 0;
   for (auto [start, end] : from) {
     while (next < taken.size() && taken[next].second <= start) ++next;
     for (size_t at = next; at < taken.size() && taken[at].first < end; ++at) {
-      if (taken[at].first > start) rest.push_back({start, taken[at].first});
+      if (taken[at].first > start) rest.emplace_back(start, taken[at].first);
       start = std::max(start, taken[at].second);
     }
-    if (start < end) rest.push_back({start, end});
+    if (start < end) rest.emplace_back(start, end);
   }
   return rest;
 }
@@ -51,20 +66,27 @@ Stretches without(const Stretches& from, const Stretches& taken) {
 class Union {
  public:
   void add(Picoseconds start, Picoseconds end) {
-    if (!stretches_.empty()) {
-      Stretch& last = stretches_.back();
-      if (start >= last.first && start <= last.second) {
-        last.second = std::max(last.second, end);
-        return;
-      }
-      ascends_ &= start > last.second;
-    }
-    stretches_.emplace_back(start, end);
+    if (start >= last_.first && start <= last_.second)
+      last_.second = std::max(last_.second, end);
+    else
+      begin(start, end);
   }
-  Stretches take() { return ascends_ ? std::move(stretches_) : union_of(std::move(stretches_)); }
+  Stretches take() {
+    if (last_ != kNone) stretches_.push_back(last_);
+    return ascends_ ? std::move(stretches_) : union_of(std::move(stretches_));
+  }
 
  private:
+  static constexpr Stretch kNone{std::numeric_limits<Picoseconds>::max(), std::numeric_limits<Picoseconds>::min()};
+
+  void begin(Picoseconds start, Picoseconds end) {
+    ascends_ &= start > last_.second;
+    if (last_ != kNone) stretches_.push_back(last_);
+    last_ = {start, end};
+  }
+
   Stretches stretches_;
+  Stretch last_ = kNone;
   bool ascends_ = true;
 };
 
@@ -94,32 +116,59 @@ class OpKinds {
   std::vector<OpKind> kinds_;
 };
 
-RankSummary summarise_rank(const OpKinds& all_kinds, const Step& step, std::span<const Span> spans, uint32_t rank) {
+using Times = std::array<Picoseconds, kCategories>;
+
+/// Calls `visit` with what a stream was at work on within the step, and adds up all times by category. Waiting for
+/// another member is idleness with another cause, not what the communication cost. Tasks of a call and a kind that
+/// follow each other without a gap come as one.
+template <class Visit>
+void for_works(const Step step, std::span<const Span> stream, const OpKinds& all_kinds, const std::vector<Call>& calls,
+               Times& all_times, Visit&& visit) {
+  Times times{};
+  const Span* const last = stream.data() + stream.size();
+  for (const Span* at = stream.data(); at != last;) {
+    const Span& first = *at++;
+    const OpKind* const kinds = all_kinds.of(calls[first.call]);
+    const OpKind kind = kinds[first.op];
+    Picoseconds from = first.start, to = first.end;
+    if (first.waits()) {
+      from += first.wait();
+    } else {
+      for (; at != last && at->start == to && at->call == first.call && !at->waits() && kinds[at->op] == kind; ++at)
+        to = at->end;
+    }
+    times[kind.category] += to - first.start;
+    from = std::max(from, step.start);
+    to = std::min(to, step.end);
+    if (from < to) visit(kind, from, to);
+  }
+  for (size_t category = 0; category < kCategories; ++category) all_times[category] += times[category];
+}
+
+RankSummary summarise_rank(const OpKinds& kinds, const Step& step, std::span<const Span> spans, uint32_t rank) {
   RankSummary summary;
   summary.rank = rank;
-  const std::vector<Call>& calls = all_kinds.calls(rank);
+  const std::vector<Call>& calls = kinds.calls(rank);
   Union busy;
-  Picoseconds busy_until = step.start;
   std::array<Union, kCategories> communicating;
-  uint32_t call = ~0u;  // of the span before: its neighbours on a stream are mostly of the same one
-  const OpKind* kinds = nullptr;
-  for (const Span& span : spans) {
-    if (span.call != call) {
-      call = span.call;
-      kinds = all_kinds.of(calls[call]);
+  while (!spans.empty()) {
+    const auto stream = of_first_stream(spans);
+    if (stream.front().stream == static_cast<uint8_t>(Stream::compute)) {
+      Picoseconds busy_until = step.start;
+      Times busy_with{};
+      for_works(step, stream, kinds, calls, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
+        busy.add(from, to);
+        if (to <= busy_until) return;
+        busy_with[kind.category] += to - std::max(from, busy_until);
+        busy_until = to;
+      });
+      summary.busy_with = busy_with;
+    } else {
+      for_works(step, stream, kinds, calls, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
+        if (kind.communicates) communicating[kind.category].add(from, to);
+      });
     }
-    const OpKind kind = kinds[span.op];
-    summary.time[kind.category] += span.end - span.start;
-    // Waiting for another member is idleness with another cause: it is not what the communication cost.
-    const Picoseconds start = std::max(span.start + span.wait(), step.start), end = std::min(span.end, step.end);
-    if (start >= end) continue;
-    if (span.stream == static_cast<uint8_t>(Stream::compute)) {
-      busy.add(start, end);
-      if (end > busy_until) summary.busy_with[kind.category] += end - std::max(start, busy_until);
-      busy_until = std::max(busy_until, end);
-    } else if (kind.communicates) {
-      communicating[kind.category].add(start, end);
-    }
+    spans = spans.subspan(stream.size());
   }
   const Stretches computing = busy.take();
   summary.busy = length_of(computing);
@@ -127,7 +176,7 @@ RankSummary summarise_rank(const OpKinds& all_kinds, const Step& step, std::span
   if (!computing.empty()) summary.span_idle = computing.back().second - computing.front().first - summary.busy;
 
   // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
-  Stretches idle = without({{step.start, step.end}}, computing);
+  Stretches idle = rest_of(step.start, step.end, computing);
   for (size_t category = 0; category < kCategories; ++category) {
     const Stretches moving = communicating[category].take();
     if (moving.empty()) continue;
@@ -153,8 +202,10 @@ double number_fact(const Timeline& timeline, const std::string& key) {
 
 void add_peak_memory(const Timeline& timeline, Summary& summary) {
   std::vector<Bytes> peak(timeline.plan->mesh.ranks(), 0);
+  std::vector<char> of_memory;  // by counter
+  for (const std::string& name : timeline.counter_names) of_memory.push_back(name == "memory");
   for (const CounterSample& sample : timeline.counters) {
-    if (timeline.counter_names[sample.counter] != "memory" || sample.value < 0) continue;
+    if (!of_memory[sample.counter] || sample.value < 0) continue;
     peak[sample.rank] = std::max(peak[sample.rank], static_cast<Bytes>(sample.value));
   }
   for (RankSummary& rank : summary.ranks) rank.peak_memory = peak[rank.rank];

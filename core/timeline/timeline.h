@@ -23,6 +23,7 @@ struct Span {
 
   /// Communication: how much of the span, from its start, was waiting for other members (in whole nanoseconds).
   Picoseconds wait() const { return static_cast<Picoseconds>(uint64_t{wait_high} << 32 | wait_low) * 1000; }
+  bool waits() const { return wait_low != 0 || wait_high != 0; }
   void set_wait(Picoseconds time) {
     const uint64_t ns =
         std::min<uint64_t>(static_cast<uint64_t>(std::max<Picoseconds>(time, 0)) / 1000, (uint64_t{1} << 40) - 1);

@@ -43,45 +43,51 @@ Timeline disordered(const Timeline& timeline, uint32_t seed) {
 
 void expect_order(const Timeline& timeline, const std::string& text) {
   const Plan& plan = *timeline.plan;
-  const StepGraph graph(timeline, 0);
+  const PlanOrder plan_order(plan);
+  const StepGraph graph(timeline, 0, plan_order);
   const auto spans = graph.spans();
   for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
     if (timeline.representative_of(rank) != rank) continue;
     const Program& program = plan.programs[plan.role(rank)];
     const std::vector<SlowTask> tasks = test::slow_order(plan, program);
-    const RoleOrder order(plan, program);
+    const RoleOrder& order = plan_order.role(plan.role(rank));
     ASSERT_EQ(order.size(), tasks.size()) << text;
     std::vector<const Span*> of_task;
     for (const SlowTask& task : tasks) of_task.push_back(test::slow_span(of_rank(spans, rank), rank, task));
+    std::vector<uint32_t> met(plan.comms.size());
     for (uint32_t t = 0; t < tasks.size(); ++t) {
-      ASSERT_EQ(order.task(tasks[t].call, tasks[t].op), t) << text;
-      ASSERT_EQ(order.call(t), tasks[t].call) << text;
-      ASSERT_EQ(order.op(t), tasks[t].op) << text;
+      const RoleTask task{tasks[t].call, tasks[t].op};
+      ASSERT_EQ(order.number(task), t) << text;
       std::vector<uint32_t> predecessors;
-      order.for_predecessors(t, [&](uint32_t before) { predecessors.push_back(before); });
+      order.for_predecessors(task, [&](RoleTask before) {
+        predecessors.push_back(order.number(before));
+        return true;
+      });
       ASSERT_EQ(predecessors, tasks[t].predecessors) << text << ", task " << t;
       const uint16_t comm = tasks[t].what->comm;
       if (comm != kNoComm) {
-        ASSERT_EQ(order.turn(t), tasks[t].turn) << text;
-        ASSERT_EQ(order.turns_of(comm)[tasks[t].turn], t) << text;
+        ASSERT_EQ(order.turn(task), tasks[t].turn) << text;
+        ASSERT_EQ(order.at_turn(comm, tasks[t].turn), task) << text;
+        ++met[comm];
       }
       if (!of_task[t]) continue;
-      const StepGraph::Node node{rank, t};
+      const Task node{rank, task.call, task.op};
       ASSERT_EQ(&graph.span(node), of_task[t]) << text;
       const auto explains = graph.explains(node);
       const auto expected = test::slow_explains(tasks, of_task, t);
       ASSERT_EQ(explains.has_value(), expected.has_value()) << text << ", task " << t;
       if (expected) {
-        ASSERT_EQ(explains->task, *expected) << text << ", task " << t;
+        ASSERT_EQ(order.number({explains->call, explains->op}), *expected) << text << ", task " << t;
       }
       if (!is_communication(tasks[t].what->kernel)) {
         ASSERT_EQ(graph.work(node), of_task[t]->start) << text;
       }
     }
+    for (uint16_t comm = 0; comm < met.size(); ++comm) ASSERT_FALSE(order.at_turn(comm, met[comm])) << text;
   }
   if (spans.empty()) return;
   const Span& last = *std::ranges::max_element(spans, {}, &Span::end);
-  ASSERT_TRUE(graph.last() && graph.task(*graph.last()) == (Task{last.rank, last.call, last.op})) << text;
+  ASSERT_TRUE(graph.last() && *graph.last() == (Task{last.rank, last.call, last.op})) << text;
 }
 
 void expect_sums(const Timeline& timeline, const std::string& text) {
