@@ -10,9 +10,9 @@
 namespace pgram::sim {
 
 struct Kept {
-  static constexpr size_t kMostBytes = 8 << 20;  // hundreds of layouts of a thousand devices
-  Recent<Wirings> wirings{kMostBytes};
-  Recent<Folding> foldings{kMostBytes};
+  static constexpr size_t kMost = 256, kMostBytes = 8 << 20;  // 20 KB are a layout of 512 devices
+  Recent<Wirings> wirings{kMost, kMostBytes};
+  Recent<Folding> foldings{kMost, kMostBytes};
   SpanRoom spans;
 };
 

@@ -35,8 +35,8 @@ class Key {
 template <typename Value>
 class Recent {
  public:
-  /// Keys and values together.
-  explicit Recent(size_t most_bytes) : most_bytes_(most_bytes) {}
+  /// `most_bytes`: keys and values together. All keys may be compared, so that there should not be too many.
+  Recent(size_t most_entries, size_t most_bytes) : most_entries_(most_entries), most_bytes_(most_bytes) {}
 
   /// What was kept by this key, or else make(), kept from now on.
   template <class Make>
@@ -50,7 +50,7 @@ class Recent {
     entries_.push_front({std::move(key), value, 0});
     entries_.front().bytes = entries_.front().key.bytes() + value->bytes();
     bytes_ += entries_.front().bytes;
-    while (bytes_ > most_bytes_) {
+    while (bytes_ > most_bytes_ || entries_.size() > most_entries_) {
       bytes_ -= entries_.back().bytes;
       entries_.pop_back();
     }
@@ -64,7 +64,7 @@ class Recent {
     size_t bytes = 0;
   };
   std::list<Entry> entries_;  // the last one asked for first
-  size_t most_bytes_, bytes_ = 0;
+  size_t most_entries_, most_bytes_, bytes_ = 0;
 };
 
 }  // namespace pgram::sim

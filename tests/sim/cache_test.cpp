@@ -156,21 +156,22 @@ struct Text {
 };
 
 TEST(Cache, WhatWasNotAskedForTheLongestIsDropped) {
-  sim::Recent<Text> recent(3500);  // three and their keys
-  int made = 0;
-  const auto ask = [&](uint32_t number) {
-    sim::Key key(nullptr);
-    key.add(number);
-    return recent.get(std::move(key), [&] { return ++made, Text{std::to_string(number)}; })->text;
-  };
-  for (const uint32_t number : {1u, 2u, 3u, 1u}) EXPECT_EQ(ask(number), std::to_string(number));
-  EXPECT_EQ(made, 3);
-  EXPECT_EQ(ask(4), "4");  // takes the place of 2
-  EXPECT_EQ(made, 4);
-  for (const uint32_t number : {1u, 3u, 4u}) EXPECT_EQ(ask(number), std::to_string(number));
-  EXPECT_EQ(made, 4);
-  EXPECT_EQ(ask(2), "2");
-  EXPECT_EQ(made, 5);
+  for (sim::Recent<Text> recent : {sim::Recent<Text>(3, 1 << 20), sim::Recent<Text>(100, 3500)}) {  // room for three
+    int made = 0;
+    const auto ask = [&](uint32_t number) {
+      sim::Key key(nullptr);
+      key.add(number);
+      return recent.get(std::move(key), [&] { return ++made, Text{std::to_string(number)}; })->text;
+    };
+    for (const uint32_t number : {1u, 2u, 3u, 1u}) EXPECT_EQ(ask(number), std::to_string(number));
+    EXPECT_EQ(made, 3);
+    EXPECT_EQ(ask(4), "4");  // takes the place of 2
+    EXPECT_EQ(made, 4);
+    for (const uint32_t number : {1u, 3u, 4u}) EXPECT_EQ(ask(number), std::to_string(number));
+    EXPECT_EQ(made, 4);
+    EXPECT_EQ(ask(2), "2");
+    EXPECT_EQ(made, 5);
+  }
 }
 
 TEST(Cache, KeysAreAboutOneThing) {
