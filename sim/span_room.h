@@ -7,15 +7,15 @@
 
 namespace pgram::sim {
 
-/// Takes the room of a timeline that is gone for the next one. For one thread.
+/// The room of a timeline that is gone, whichever thread ended it, is there for the next one.
 class SpanRoom {
  public:
   /// Not initialised.
   std::shared_ptr<Span> take(size_t spans);
 
  private:
-  std::shared_ptr<Span> room_;
-  size_t size_ = 0;
+  struct Shelf;
+  std::shared_ptr<Shelf> shelf_;  // outlives the timelines that have its room
 };
 
 }  // namespace pgram::sim
