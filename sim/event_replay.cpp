@@ -1,7 +1,7 @@
 // Calls that run as one: layers are alike, so that what one Call's tasks do, undisturbed, those of the next will do
-// again. The first time they are simulated one by one and their times written down; later the Call is one event. When
-// something from outside changes the device's speed, comes to the Call's links, or wants to know more than when all has
-// ended, the tasks go on one by one from where they are. Nothing in the results tells.
+// again. The first time they are simulated one by one and their times written down; later the Call is one event, with
+// another for whoever waits for a task in the middle. When something from outside changes the device's speed or comes
+// to the Call's links, the tasks go on one by one from where they are. Nothing in the results tells.
 #include <algorithm>
 #include <bit>
 

@@ -43,7 +43,7 @@ class History {
 /// Walks programs in issue order, operation by operation, and collects the waits that are missing.
 class Walker {
  public:
-  Walker(const Plan& plan, const SharedAccesses& accesses) : plan_(plan), accesses_(accesses) {}
+  Walker(const Plan& plan, const SharedAccesses& accesses) : plan_(plan), accesses_(accesses), fields_(accesses) {}
 
   void run(const Program& program, std::span<const uint32_t> first_task, std::vector<LinkWait>& waits) {
     waits.clear();
@@ -54,9 +54,7 @@ class Walker {
       if (ends_.size() < body.ops.size()) ends_.resize(body.ops.size());
       if (slots_.size() < body.formals.size()) slots_.resize(body.formals.size());
       for (size_t f = 0; f < body.formals.size(); ++f) {
-        const Arg arg = program.args[call.first_arg + f];
-        const PoolPlace& pool = pools_[arg.pool()];
-        slots_[f] = fields_.data() + pool.first_field + size_t{arg.slot()} * pool.per_slot;
+        slots_[f] = fields_.of(program.args[call.first_arg + f]);
       }
       const BodyAccesses accesses = accesses_[call.body];
       for (const StreamOperation& operation : accesses.operations) {
@@ -67,13 +65,7 @@ class Walker {
 
  private:
   void start(const Program& program) {
-    pools_.clear();
-    uint32_t fields = 0;
-    for (const Pool& pool : program.pools) {
-      pools_.push_back({fields, accesses_.fields(pool.record)});
-      fields += pool.slots * accesses_.fields(pool.record);
-    }
-    fields_.assign(fields, {});
+    fields_.start(program);
     clock_.fill({});
     for (History& history : history_) history.clear();
   }
@@ -144,17 +136,13 @@ class Walker {
     }
   }
 
-  struct PoolPlace {
-    uint32_t first_field = 0, per_slot = 0;
-  };
   struct End {
     uint32_t sequence = 0, change = 0;
   };
 
   const Plan& plan_;
   const SharedAccesses& accesses_;
-  std::vector<PoolPlace> pools_;
-  std::vector<FieldState> fields_;
+  SlotFields fields_;
   std::vector<FieldState*> slots_;  ///< of the call's formals
   std::array<LinkClock, kStreams> clock_{};
   std::array<History, kStreams> history_;

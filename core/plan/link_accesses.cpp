@@ -95,4 +95,14 @@ void SharedAccesses::find_alike(const Plan& plan) {
   }
 }
 
+void SlotFields::start(const Program& program) {
+  pools_.clear();
+  uint32_t fields = 0;
+  for (const Pool& pool : program.pools) {
+    pools_.push_back({fields, accesses_.fields(pool.record)});
+    fields += pool.slots * accesses_.fields(pool.record);
+  }
+  states_.assign(fields, {});
+}
+
 }  // namespace pgram

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/plan/link_clock.h"
 #include "core/plan/plan.h"
 
 namespace pgram {
@@ -52,6 +53,29 @@ class SharedAccesses {
   std::vector<StreamOperation> operations_;
   std::vector<uint32_t> first_access_, first_operation_;  ///< of each body, and the end of the last
   std::vector<uint16_t> first_alike_;
+};
+
+/// The shared fields of all slots of a program: for each who has touched it last.
+class SlotFields {
+ public:
+  explicit SlotFields(const SharedAccesses& accesses) : accesses_(accesses) {}
+
+  /// Nobody has touched any.
+  void start(const Program&);
+  /// The first field of the argument's slot.
+  FieldState* of(Arg arg) {
+    const PoolPlace& pool = pools_[arg.pool()];
+    return states_.data() + pool.first_field + size_t{arg.slot()} * pool.per_slot;
+  }
+
+ private:
+  struct PoolPlace {
+    uint32_t first_field = 0, per_slot = 0;
+  };
+
+  const SharedAccesses& accesses_;
+  std::vector<PoolPlace> pools_;
+  std::vector<FieldState> states_;
 };
 
 /// An op waits for another, both by their places in the issue order of the program, from 1.

@@ -132,7 +132,7 @@ BodyEffect effect_of(const Body& body, const BodyAccesses& accesses) {
   return Summary(body, accesses).run();
 }
 
-CallWalker::CallWalker(const Plan& plan, const SharedAccesses& accesses) : accesses_(accesses) {
+CallWalker::CallWalker(const Plan& plan, const SharedAccesses& accesses) : fields_(accesses) {
   size_t formals = 0;
   for (size_t b = 0; b < plan.bodies.size(); ++b) {
     const uint16_t first = accesses.first_alike(b);
@@ -155,10 +155,7 @@ bool CallWalker::run(const Program& program, std::span<const uint32_t> first_tas
     for (const auto& [a, b] : of.alike) {
       if (is_same_slot(args[a], args[b])) return false;
     }
-    for (const uint8_t f : of.formals) {
-      const PoolPlace& pool = pools_[args[f].pool()];
-      slots_[f] = fields_.data() + pool.first_field + size_t{args[f].slot()} * pool.per_slot;
-    }
+    for (const uint8_t f : of.formals) slots_[f] = fields_.of(args[f]);
     for (const uint8_t s : of.streams) clock_before_.push_back(clock_[s]);
     const BodyEffect::Check* const end = of.checks.data() + of.checks.size();
     for (const BodyEffect::Check* check = of.checks.data(); check < end; ++check) {
@@ -177,13 +174,7 @@ bool CallWalker::run(const Program& program, std::span<const uint32_t> first_tas
 
 void CallWalker::start(const Program& program) {
   program_ = &program;
-  pools_.clear();
-  uint32_t fields = 0;
-  for (const Pool& pool : program.pools) {
-    pools_.push_back({fields, accesses_.fields(pool.record)});
-    fields += pool.slots * accesses_.fields(pool.record);
-  }
-  fields_.assign(fields, {});
+  fields_.start(program);
   clocks_.assign(1, {});
   clock_.fill(0);
   clock_before_.clear();

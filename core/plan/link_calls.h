@@ -61,9 +61,6 @@ class CallWalker {
 
  private:
   using Step = BodyEffect::Step;
-  struct PoolPlace {
-    uint32_t first_field = 0, per_slot = 0;
-  };
   /// What a step came to know by a wait between calls.
   struct Learned {
     uint16_t step = 0;
@@ -79,13 +76,11 @@ class CallWalker {
   LinkClock clock_at(uint32_t sequence) const;
   LinkClock clock_of(size_t call, const BodyEffect&, size_t step) const;
 
-  const SharedAccesses& accesses_;
   std::vector<BodyEffect> effects_;
   std::vector<uint16_t> effect_of_;  ///< by body
   const Program* program_ = nullptr;
   std::span<const uint32_t> first_task_;
-  std::vector<PoolPlace> pools_;
-  std::vector<FieldState> fields_;
+  SlotFields fields_;
   std::vector<FieldState*> slots_;  ///< of the call's formals
   /// A stream's clock, but for its own sequence. It changes at the end of a call and is kept for each time it does.
   std::vector<LinkClock> clocks_;
