@@ -1,6 +1,7 @@
 #include "core/cluster/fabric.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <limits>
 #include <numeric>
@@ -35,7 +36,11 @@ bool is_better(const Link& a, const Link& b) {
 FabricTopology::FabricTopology(const Fabric& fabric)
     : fabric_(fabric),
       devices_per_nic_(fabric.devices_per_node / fabric.nics),
-      switches_per_nic_(std::max(1u, devices_per_nic_ / fabric.devices_per_pcie_switch)) {
+      switches_per_nic_(std::max(1u, devices_per_nic_ / fabric.devices_per_pcie_switch)),
+      by_node_(fabric.devices_per_node),
+      by_leaf_(fabric.nodes_per_leaf),
+      by_nic_(devices_per_nic_),
+      by_pcie_switch_(fabric.devices_per_pcie_switch) {
   const bool has_network = fabric.nodes > 1, has_spine = fabric.nodes > fabric.nodes_per_leaf;
   const uint32_t groups = (fabric.nodes + fabric.nodes_per_leaf - 1) / fabric.nodes_per_leaf;
   node_links_ = fabric.devices_per_node > 1 ? 2 * fabric.devices_per_node : 0;
@@ -86,39 +91,13 @@ FabricTopology::FabricTopology(const Fabric& fabric)
 
 FabricTopology::Pair FabricTopology::pair(uint32_t from, uint32_t to) const {
   Pair p;
-  p.node_from = from / fabric_.devices_per_node, p.node_to = to / fabric_.devices_per_node;
+  p.node_from = by_node_(from), p.node_to = by_node_(to);
   p.from = from - p.node_from * fabric_.devices_per_node, p.to = to - p.node_to * fabric_.devices_per_node;
-  p.scope = p.node_from == p.node_to                                                     ? kInside
-            : p.node_from / fabric_.nodes_per_leaf == p.node_to / fabric_.nodes_per_leaf ? kLeaf
-                                                                                         : kSpine;
-  const uint32_t per_switch = fabric_.devices_per_pcie_switch;
-  p.relation = p.scope != kInside && p.from / devices_per_nic_ == p.to / devices_per_nic_ ? kSameRail
-               : p.from / per_switch == p.to / per_switch                                 ? kSameSwitch
-                                                                                          : kOther;
+  p.scope = p.node_from == p.node_to ? kInside : by_leaf_(p.node_from) == by_leaf_(p.node_to) ? kLeaf : kSpine;
+  p.relation = p.scope != kInside && by_nic_(p.from) == by_nic_(p.to) ? kSameRail
+               : by_pcie_switch_(p.from) == by_pcie_switch_(p.to)     ? kSameSwitch
+                                                                      : kOther;
   return p;
-}
-
-uint32_t FabricTopology::inside_link(uint32_t node, uint32_t device, uint32_t down) const {
-  return node * node_links_ + 2 * device + down;
-}
-
-uint32_t FabricTopology::pcie_link(uint32_t node, uint32_t device, uint32_t down) const {
-  return first_network_link_ + node * network_links_ + 2 * device + down;
-}
-
-uint32_t FabricTopology::nic_link(uint32_t node, uint32_t device, uint32_t rail, uint32_t down) const {
-  const uint32_t switch_of_nic = (device - rail * devices_per_nic_) / fabric_.devices_per_pcie_switch;
-  return first_network_link_ + node * network_links_ + 2 * fabric_.devices_per_node +
-         2 * (rail * (switches_per_nic_ + 1) + (switches_per_nic_ == 1 ? 0 : switch_of_nic)) + down;
-}
-
-uint32_t FabricTopology::leaf_link(uint32_t node, uint32_t rail, uint32_t down) const {
-  return first_network_link_ + node * network_links_ + 2 * fabric_.devices_per_node +
-         2 * (rail * (switches_per_nic_ + 1) + switches_per_nic_) + down;
-}
-
-uint32_t FabricTopology::spine_link(uint32_t node, uint32_t rail, uint32_t down) const {
-  return first_spine_link_ + 2 * (node / fabric_.nodes_per_leaf * fabric_.nics + rail) + down;
 }
 
 const Link& FabricTopology::kind_of(uint32_t link) const {
@@ -169,34 +148,40 @@ Topology::LinkEnds FabricTopology::ends(uint32_t link) const {
 }
 
 void FabricTopology::route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const {
-  links.clear();
-  if (from == to) return;
+  std::array<uint32_t, 10> way;
+  uint32_t* next = way.data();
+  if (from == to) {
+    links.clear();
+    return;
+  }
   const Pair p = pair(from, to);
   if (p.scope == kInside) {
     const bool by_pcie = p.relation == kSameSwitch && switch_mates_by_pcie_;
-    links.push_back(by_pcie ? pcie_link(p.node_from, p.from, 0) : inside_link(p.node_from, p.from, 0));
-    links.push_back(by_pcie ? pcie_link(p.node_to, p.to, 1) : inside_link(p.node_to, p.to, 1));
+    *next++ = by_pcie ? pcie_link(p.node_from, p.from, 0) : inside_link(p.node_from, p.from, 0);
+    *next++ = by_pcie ? pcie_link(p.node_to, p.to, 1) : inside_link(p.node_to, p.to, 1);
+    links.assign(way.data(), next);
     return;
   }
-  const uint32_t rail_to = p.to / devices_per_nic_;
+  const uint32_t rail_to = by_nic_(p.to);
   const bool by_spine = p.scope == kSpine || (p.relation == kOther && rails_by_spine_);
-  const uint32_t rail_from = by_spine ? p.from / devices_per_nic_ : rail_to;
+  const uint32_t rail_from = by_spine ? by_nic_(p.from) : rail_to;
   uint32_t sender = p.from;  // the device whose PCIe switch the data leave by
   if (!by_spine && p.relation == kOther) {
-    links.push_back(inside_link(p.node_from, p.from, 0));
-    links.push_back(inside_link(p.node_from, p.to, 1));
+    *next++ = inside_link(p.node_from, p.from, 0);
+    *next++ = inside_link(p.node_from, p.to, 1);
     sender = p.to;
   }
-  links.push_back(pcie_link(p.node_from, sender, 0));
-  links.push_back(nic_link(p.node_from, sender, rail_from, 0));
-  links.push_back(leaf_link(p.node_from, rail_from, 0));
+  *next++ = pcie_link(p.node_from, sender, 0);
+  *next++ = nic_link(p.node_from, sender, rail_from, 0);
+  *next++ = leaf_link(p.node_from, rail_from, 0);
   if (by_spine) {
-    links.push_back(spine_link(p.node_from, rail_from, 0));
-    links.push_back(spine_link(p.node_to, rail_to, 1));
+    *next++ = spine_link(p.node_from, rail_from, 0);
+    *next++ = spine_link(p.node_to, rail_to, 1);
   }
-  links.push_back(leaf_link(p.node_to, rail_to, 1));
-  links.push_back(nic_link(p.node_to, p.to, rail_to, 1));
-  links.push_back(pcie_link(p.node_to, p.to, 1));
+  *next++ = leaf_link(p.node_to, rail_to, 1);
+  *next++ = nic_link(p.node_to, p.to, rail_to, 1);
+  *next++ = pcie_link(p.node_to, p.to, 1);
+  links.assign(way.data(), next);
 }
 
 bool FabricTopology::route_around(uint32_t from, uint32_t to, std::span<const uint32_t> down,

@@ -66,18 +66,44 @@ class FabricTopology final : public Topology {
     Relation relation;
     uint32_t node_from, node_to, from, to;  ///< nodes, and devices by their number within the node
   };
+  /// Divides numbers of devices and nodes, which are below 2^18, exactly: routes are asked for so often that divisions
+  /// would be most of it.
+  class Divider {
+   public:
+    explicit Divider(uint32_t divisor) : factor_((uint64_t{1} << 40) / divisor + 1) {}
+    uint32_t operator()(uint32_t number) const { return static_cast<uint32_t>(number * factor_ >> 40); }
+
+   private:
+    uint64_t factor_;
+  };
   Pair pair(uint32_t from, uint32_t to) const;
   const Link& kind_of(uint32_t link) const;
 
   // Numbers of links. `down`: 0 away from the device, 1 towards it.
-  uint32_t inside_link(uint32_t node, uint32_t device, uint32_t down) const;
-  uint32_t pcie_link(uint32_t node, uint32_t device, uint32_t down) const;
-  uint32_t nic_link(uint32_t node, uint32_t device, uint32_t rail, uint32_t down) const;  ///< NIC to PCIe switch
-  uint32_t leaf_link(uint32_t node, uint32_t rail, uint32_t down) const;
-  uint32_t spine_link(uint32_t node, uint32_t rail, uint32_t down) const;
+  uint32_t inside_link(uint32_t node, uint32_t device, uint32_t down) const {
+    return node * node_links_ + 2 * device + down;
+  }
+  uint32_t pcie_link(uint32_t node, uint32_t device, uint32_t down) const {
+    return first_network_link_ + node * network_links_ + 2 * device + down;
+  }
+  uint32_t nic_link(uint32_t node, uint32_t device, uint32_t rail, uint32_t down) const {  ///< NIC to PCIe switch
+    const uint32_t switch_of_nic = switches_per_nic_ == 1 ? 0 : by_pcie_switch_(device - rail * devices_per_nic_);
+    return first_nic_link(node, rail) + 2 * switch_of_nic + down;
+  }
+  uint32_t leaf_link(uint32_t node, uint32_t rail, uint32_t down) const {
+    return first_nic_link(node, rail) + 2 * switches_per_nic_ + down;
+  }
+  uint32_t first_nic_link(uint32_t node, uint32_t rail) const {
+    return first_network_link_ + node * network_links_ + 2 * fabric_.devices_per_node +
+           2 * (rail * (switches_per_nic_ + 1));
+  }
+  uint32_t spine_link(uint32_t node, uint32_t rail, uint32_t down) const {
+    return first_spine_link_ + 2 * (by_leaf_(node) * fabric_.nics + rail) + down;
+  }
 
   Fabric fabric_;
   uint32_t devices_per_nic_, switches_per_nic_;
+  Divider by_node_, by_leaf_, by_nic_, by_pcie_switch_;
   uint32_t node_links_, network_links_;  ///< of one node
   uint32_t first_network_link_, first_spine_link_, num_links_;
   Link inside_, pcie_, nic_, leaf_, spine_;  ///< one of each kind
