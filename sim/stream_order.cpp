@@ -1,21 +1,24 @@
 #include "sim/stream_order.h"
 
+#include <algorithm>
+
 namespace pgram::sim {
 
 std::vector<BodyStreams> streams_of_bodies(const Plan& plan) {
-  std::vector<BodyStreams> result;
-  result.reserve(plan.bodies.size());
-  for (const Body& body : plan.bodies) {
-    BodyStreams& own = result.emplace_back();
-    const size_t ops = body.grouped ? std::min<size_t>(1, body.ops.size()) : body.ops.size();
-    for (uint8_t stream = 0; stream < kStreams; ++stream) {
-      own.first[stream] = static_cast<uint16_t>(own.ops.size());
-      for (size_t op = 0; op < ops; ++op) {
-        if (static_cast<uint8_t>(body.ops[op].stream) == stream) own.ops.push_back(static_cast<uint16_t>(op));
-      }
-      if (own.ops.size() > own.first[stream]) own.streams.push_back(stream);
+  std::vector<BodyStreams> result(plan.bodies.size());
+  for (size_t b = 0; b < result.size(); ++b) {
+    const Body& body = plan.bodies[b];
+    BodyStreams& own = result[b];
+    const auto ops = static_cast<uint16_t>(body.grouped ? std::min<size_t>(1, body.ops.size()) : body.ops.size());
+    const auto stream_of = [&](uint16_t op) { return static_cast<uint8_t>(body.ops[op].stream); };
+    for (uint16_t op = 0; op < ops; ++op) {
+      own.streams.add(stream_of(op));
+      ++own.first[stream_of(op) + 1];
     }
-    own.first[kStreams] = static_cast<uint16_t>(own.ops.size());
+    for (uint8_t stream = 0; stream < kStreams; ++stream) own.first[stream + 1] += own.first[stream];
+    std::array<uint16_t, kStreams + 1> next = own.first;
+    own.ops.resize(ops);
+    for (uint16_t op = 0; op < ops; ++op) own.ops[next[stream_of(op)]++] = op;
   }
   return result;
 }
@@ -24,42 +27,35 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
                          uint32_t role) {
   const Program& program = plan.programs[role];
   const std::vector<uint16_t>& used_bodies = usage.bodies[role];
-  std::array<bool, kStreams> used{};
-  size_t num_visits = 0;
+  StreamSet used;
+  size_t num_visits = 0, num_own_waits = 0;
   for (uint16_t body : used_bodies) {
-    num_visits += usage.calls[role][body] * of_bodies[body].streams.size();
-    for (uint8_t stream : of_bodies[body].streams) used[stream] = true;
+    num_visits += usage.calls[role][body] * size_t{of_bodies[body].streams.size()};
+    num_own_waits += plan.bodies[body].waits.size();
+    used.add(of_bodies[body].streams);
   }
-  for (uint8_t stream = 0; stream < kStreams; ++stream) {
-    if (!used[stream]) continue;
+  streams.reserve(used.size());
+  for (uint8_t stream : used) {
     dense[stream] = static_cast<uint8_t>(streams.size());
     streams.push_back({stream});
   }
 
   // What a call of each body needs, close together.
-  struct Part {
-    uint32_t stream, first_op;
-  };
   struct Called {
-    const uint8_t* streams_of_ops = nullptr;
-    uint32_t num_ops = 0;
-    uint32_t first_part = 0, num_parts = 0;
+    const BodyStreams* streams;
+    const Op* ops;
+    uint32_t first_op, num_ops;
   };
-  std::vector<Called> called(plan.bodies.size());
-  std::vector<Part> parts;
-  std::vector<uint8_t> streams_of_ops;
-  size_t most_ops = 0;
-  for (uint16_t b : used_bodies) most_ops += plan.bodies[b].ops.size();
-  streams_of_ops.reserve(most_ops);
+  const auto called = std::make_unique_for_overwrite<Called[]>(plan.bodies.size());  // those that are used
+  bodies.reserve(used_bodies.size());
+  own_waits.reserve(num_own_waits);
   for (uint16_t b : used_bodies) {
     const Body& body = plan.bodies[b];
+    const auto ops = static_cast<uint32_t>(body.ops.size());
     bodies.push_back({b, num_ops, static_cast<uint32_t>(own_waits.size())});
-    called[b] = {streams_of_ops.data() + num_ops, static_cast<uint32_t>(body.ops.size()),
-                 static_cast<uint32_t>(parts.size()), static_cast<uint32_t>(of_bodies[b].streams.size())};
-    for (uint8_t stream : of_bodies[b].streams) parts.push_back({dense[stream], num_ops + of_bodies[b].first[stream]});
-    for (const Op& op : body.ops) streams_of_ops.push_back(dense[static_cast<size_t>(op.stream)]);
+    called[b] = {&of_bodies[b], body.ops.data(), num_ops, ops};
     for (uint16_t op : body.waits) own_waits.push_back({op, dense[static_cast<size_t>(body.ops[op].stream)]});
-    num_ops += static_cast<uint32_t>(body.ops.size());
+    num_ops += ops;
   }
 
   visits = std::make_unique_for_overwrite<Visit[]>(num_visits);
@@ -68,42 +64,44 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
     uint32_t ticket = kNoTicket;
     uint16_t stream = 0;
   };
-  std::vector<Recorded> recorded(program.num_events);
+  std::vector<Recorded> events(program.num_events);
+  Recorded* const recorded = events.data();
   std::array<Visit*, kStreams> last{};  // of each stream
   uint32_t tasks = 0;
   Visit* visit = visits.get();
   Wait* wait = waits.get();
-  for (uint32_t c = 0; c < program.calls.size(); ++c) {
-    const Call& call = program.calls[c];
+  const auto num_calls = static_cast<uint32_t>(program.calls.size());
+  for (uint32_t c = 0; c < num_calls; ++c) {
+    const Call call = program.calls[c];
     const Called& body = called[call.body];
     const Wait* const first_wait = wait;
-    const Sync* const syncs = program.syncs.data() + call.first_sync;
-    const Sync* const end = syncs + call.num_syncs;
-    for (const Sync* sync = syncs; sync < end; ++sync) {
-      Recorded& event = recorded[sync->slot()];
-      if (sync->records()) {
-        event = {tasks + sync->op, body.streams_of_ops[sync->op]};
+    const Sync* const end = program.syncs.data() + call.first_sync + call.num_syncs;
+    for (const Sync* next = end - call.num_syncs; next < end; ++next) {
+      const Sync sync = *next;
+      Recorded& event = recorded[sync.slot()];
+      if (sync.records()) {
+        event = {tasks + sync.op, dense[static_cast<size_t>(body.ops[sync.op].stream)]};
       } else {
-        *wait = {event.ticket, sync->op, event.stream};
+        *wait = {event.ticket, sync.op, event.stream};
         wait += event.ticket != kNoTicket;
       }
     }
-    for (const Part* part = parts.data() + body.first_part; part < parts.data() + body.first_part + body.num_parts;
-         ++part) {
-      *visit = {c,
-                tasks,
-                static_cast<uint32_t>(first_wait - waits.get()),
-                0,
-                part->first_op,
-                call.body,
-                static_cast<uint16_t>(wait - first_wait)};
-      Visit*& before = last[part->stream];
-      if (before) {
+    const auto wait_of_call = static_cast<uint32_t>(first_wait - waits.get());
+    const auto waits_of_call = static_cast<uint16_t>(wait - first_wait);
+    for (const uint8_t stream : body.streams->streams) {
+      visit->call = c;
+      visit->first_ticket = tasks;
+      visit->first_wait = wait_of_call;
+      visit->next = 0;
+      visit->first_op = body.first_op + body.streams->first[stream];
+      visit->body = call.body;
+      visit->num_waits = waits_of_call;
+      if (Visit* const before = last[stream]) {
         before->next = static_cast<uint32_t>(visit - before);
       } else {
-        streams[part->stream].first = static_cast<uint32_t>(visit - visits.get());
+        streams[dense[stream]].first = static_cast<uint32_t>(visit - visits.get());
       }
-      before = visit++;
+      last[stream] = visit++;
     }
     tasks += body.num_ops;
   }
@@ -111,27 +109,37 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
 
 std::vector<StreamOp> stream_ops(const Plan& plan, const std::vector<BodyStreams>& of_bodies, const StreamOrder& order,
                                  const OpCost* costs, const std::vector<uint32_t>& first_op) {
-  std::vector<StreamOp> result;
-  result.reserve(order.num_ops);
+  std::vector<StreamOp> result(order.num_ops);
   for (const StreamOrder::Used& used : order.bodies) {
     const Body& body = plan.bodies[used.body];
-    const BodyStreams& streams = of_bodies[used.body];
-    for (size_t i = 0; i < body.ops.size(); ++i) {
-      const uint16_t index = body.grouped ? static_cast<uint16_t>(i) : streams.ops[i];
+    StreamOp* next = result.data() + used.first_op;
+    const auto add = [&](uint16_t index, bool last, bool first_compute) {
       const Op& op = body.ops[index];
-      const size_t stream = static_cast<size_t>(op.stream);
-      StreamOp& own = result.emplace_back();
-      own.cost = first_op[used.body] + index;
-      own.hold = costs[own.cost].hold;
-      own.tail = costs[own.cost].tail;
-      own.first_wait = used.first_own_wait + op.first_wait;
-      own.num_waits = op.num_waits;
-      own.op = index;
-      own.comm = op.comm;
-      own.kernel = op.kernel;
-      own.last = body.grouped || i + 1 == streams.first[stream + 1];
-      own.grouped = body.grouped;
-      own.first_compute = op.stream == Stream::compute && i == streams.first[stream];
+      const uint32_t cost = first_op[used.body] + index;
+      *next++ = {costs[cost].hold,
+                 costs[cost].tail,
+                 cost,
+                 used.first_own_wait + op.first_wait,
+                 index,
+                 op.comm,
+                 op.num_waits,
+                 op.kernel,
+                 last,
+                 body.grouped,
+                 first_compute};
+    };
+    if (body.grouped) {
+      for (uint16_t op = 0; op < body.ops.size(); ++op) {
+        add(op, true, op == 0 && body.ops[op].stream == Stream::compute);
+      }
+      continue;
+    }
+    const BodyStreams& own = of_bodies[used.body];
+    for (const uint8_t stream : own.streams) {
+      const uint16_t* const first = own.ops.data() + own.first[stream];
+      const uint16_t* const end = own.ops.data() + own.first[stream + 1];
+      const bool compute = stream == static_cast<uint8_t>(Stream::compute);
+      for (const uint16_t* op = first; op < end; ++op) add(*op, op + 1 == end, compute && op == first);
     }
   }
   return result;

@@ -1,6 +1,7 @@
 // What each stream of a Program runs, in order, and which task each wait of a Call waits for.
 #pragma once
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -11,11 +12,38 @@
 
 namespace pgram::sim {
 
+/// Some of a rank's streams, ascending.
+class StreamSet {
+ public:
+  class Iterator {
+   public:
+    explicit Iterator(uint32_t left) : left_(left) {}
+    uint8_t operator*() const { return static_cast<uint8_t>(std::countr_zero(left_)); }
+    Iterator& operator++() {
+      left_ &= left_ - 1;
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    uint32_t left_;
+  };
+  Iterator begin() const { return Iterator(bits_); }
+  Iterator end() const { return Iterator(0); }
+  uint32_t size() const { return static_cast<uint32_t>(std::popcount(bits_)); }
+  void add(uint8_t stream) { bits_ |= uint32_t{1} << stream; }
+  void add(StreamSet others) { bits_ |= others.bits_; }
+
+ private:
+  static_assert(kStreams <= 32);
+  uint32_t bits_ = 0;
+};
+
 /// Ops of a Body by the stream they are on. A grouped body is one operation of its stream: its first op stands for it.
 struct BodyStreams {
   std::vector<uint16_t> ops;
   std::array<uint16_t, kStreams + 1> first{};  ///< into ops, by stream
-  std::vector<uint8_t> streams;                ///< those that have any, ascending
+  StreamSet streams;                           ///< those that have any
 };
 std::vector<BodyStreams> streams_of_bodies(const Plan&);
 
