@@ -75,12 +75,13 @@ void Costs::find_transfers() {
 }
 
 void Costs::colour_kinds(const Cluster& cluster) {
-  comm_colours_.resize(plan_.comms.size());
+  last_colour_.assign(plan_.comms.size(), kNone);
+  colour_of_kind_.reserve(wirings_->kinds.size());
   std::vector<uint32_t> channels;  // kinds of channels that differ in their wiring or in what they send
   for (uint32_t k = 0; k < wirings_->kinds.size(); ++k) {
     const auto& [comm, hash, members] = wirings_->kinds[k];
     if (!plan_.comms[comm].directed) {
-      colour_of_kind_.push_back(colour_of(comm, make_colour(comm, members, cluster)));
+      colour_of_kind_.push_back(colour_of(comm, make(comm, members, cluster)));
       continue;
     }
     // Nothing else of a channel counts.
@@ -88,33 +89,37 @@ void Costs::colour_kinds(const Cluster& cluster) {
       const Wirings::Wiring& kind = wirings_->kinds[other];
       return kind.hash == hash && transfers_[kind.comm] == transfers_[comm];
     });
-    if (same == channels.end()) {
-      channels.push_back(k);
-      colour_of_kind_.push_back(colour_of(comm, make_colour(comm, members, cluster)));
-    } else {
-      colour_of_kind_.push_back(colour_of(comm, colours_[colour_of_kind_[*same]]));
-    }
+    const bool is_new = same == channels.end();
+    const uint32_t made = is_new ? make(comm, members, cluster) : of_colour_[colour_of_kind_[*same]];
+    if (is_new) channels.push_back(k);
+    colour_of_kind_.push_back(colour_of(comm, made));
   }
 }
 
-/// The communicator's colour that is `made`; that one, if there is none.
-uint32_t Costs::colour_of(uint16_t comm, Colour made) {
-  std::vector<uint32_t>& colours = comm_colours_[comm];
-  const auto known = std::find_if(colours.begin(), colours.end(), [&](uint32_t c) {
-    return colours_[c].costs == made.costs && colours_[c].transfers == made.transfers;
-  });
-  if (known != colours.end()) return *known;
-  for (const TransferCost& transfer : made.transfers) takes_sms_ |= transfer.sm_share > 0;
-  colours.push_back(static_cast<uint32_t>(colours_.size()));
-  colours_.push_back(std::move(made));
-  return colours.back();
+/// The communicator's colour that costs what is `made`; a new one, if there is none.
+uint32_t Costs::colour_of(uint16_t comm, uint32_t made) {
+  for (uint32_t colour = last_colour_[comm]; colour != kNone; colour = colour_before_[colour]) {
+    const Made &known = made_[of_colour_[colour]], &own = made_[made];
+    if (&known == &own || (known.costs == own.costs && known.transfers == own.transfers)) return colour;
+  }
+  colour_before_.push_back(std::exchange(last_colour_[comm], colours()));
+  of_colour_.push_back(made);
+  return last_colour_[comm];
 }
 
-Costs::Colour Costs::make_colour(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) const {
-  Colour colour;
+uint32_t Costs::make(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) {
+  made_.push_back(costs_of(comm, members, cluster));
+  for (const TransferCost& transfer : made_.back().transfers) takes_sms_ |= transfer.sm_share > 0;
+  return static_cast<uint32_t>(made_.size() - 1);
+}
+
+Costs::Made Costs::costs_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) const {
+  Made made;
+  made.costs.reserve(transfers_[comm].size());
+  made.transfers.reserve(transfers_[comm].size());
   for (const auto& [kernel, bytes] : transfers_[comm]) {
-    OpCost& cost = colour.costs.emplace_back();
-    TransferCost& transfer = colour.transfers.emplace_back();
+    OpCost& cost = made.costs.emplace_back();
+    TransferCost& transfer = made.transfers.emplace_back();
     if (options_.laws.enabled) {
       if (kernel == Kernel::recv) cost.tail = options_.laws.latency;
       continue;
@@ -138,12 +143,12 @@ Costs::Colour Costs::make_colour(uint16_t comm, const std::vector<uint32_t>& mem
     const auto same = [&](const Lane& l) {
       return l.kernel == lane.kernel && l.algorithm == lane.algorithm && l.protocol == lane.protocol;
     };
-    auto at = std::find_if(colour.lanes.begin(), colour.lanes.end(), same);
-    if (at == colour.lanes.end()) at = colour.lanes.insert(at, lane);
+    auto at = std::find_if(made.lanes.begin(), made.lanes.end(), same);
+    if (at == made.lanes.end()) at = made.lanes.insert(at, lane);
     at->limit = std::max(at->limit, transfer.limit);
-    transfer.lane = static_cast<uint32_t>(at - colour.lanes.begin());
+    transfer.lane = static_cast<uint32_t>(at - made.lanes.begin());
   }
-  return colour;
+  return made;
 }
 
 double Costs::share_of_sms(uint32_t channels, const Device& device) const {
@@ -180,37 +185,25 @@ void Costs::compute(const Cluster& cluster) {
   }
 }
 
-std::vector<OpCost> Costs::table(uint32_t rank, double factor) const {
-  std::vector<OpCost> table(usage_.first_op.back());
+void Costs::fill_tables(uint32_t rank, double factor, OpCost* costs, TransferCost* transfers) const {
   const auto at = plan_.mesh.coordinates(rank);
+  uint16_t comm = kNoComm;
+  const Made* made = nullptr;  // of `comm`
   for (uint16_t b : usage_.bodies[at[2]]) {
-    const std::vector<Op>& ops = plan_.bodies[b].ops;
-    for (size_t i = 0; i < ops.size(); ++i) {
-      const size_t index = usage_.first_op[b] + i;
-      if (ops[i].comm != kNoComm) {
-        table[index] = colours_[colour(groups_.of(ops[i].comm, at))].costs[transfer_of_[index]];
-      } else {
+    uint32_t index = usage_.first_op[b];
+    for (const Op& op : plan_.bodies[b].ops) {
+      if (op.comm == kNoComm) {
         const Picoseconds time =
             factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
-        table[index] = {time, 0, time};
+        costs[index] = {time, 0, time};
+      } else {
+        if (std::exchange(comm, op.comm) != op.comm) made = &made_[of_colour_[colour(groups_.of(comm, at))]];
+        costs[index] = made->costs[transfer_of_[index]];
+        if (transfers) transfers[index] = made->transfers[transfer_of_[index]];
       }
+      ++index;
     }
   }
-  return table;
-}
-
-std::vector<TransferCost> Costs::transfer_table(uint32_t rank) const {
-  std::vector<TransferCost> table(usage_.first_op.back());
-  const auto at = plan_.mesh.coordinates(rank);
-  for (uint16_t b : usage_.bodies[at[2]]) {
-    const std::vector<Op>& ops = plan_.bodies[b].ops;
-    for (size_t i = 0; i < ops.size(); ++i) {
-      if (ops[i].comm == kNoComm) continue;
-      const size_t index = usage_.first_op[b] + i;
-      table[index] = colours_[colour(groups_.of(ops[i].comm, at))].transfers[transfer_of_[index]];
-    }
-  }
-  return table;
 }
 
 }  // namespace pgram::sim

@@ -65,22 +65,22 @@ class Costs {
 
   /// Colour of a group that some rank uses.
   uint32_t colour(uint32_t group) const { return colour_of_kind_[wirings_->of_group[group]]; }
-  /// Costs of all ops (indexed by Usage::first_op) of ranks like `rank`, whose compute is slower by `factor`.
-  std::vector<OpCost> table(uint32_t rank, double factor) const;
-  /// The same of its communication; other ops have none.
-  std::vector<TransferCost> transfer_table(uint32_t rank) const;
+  /// Costs of all ops (indexed by Usage::first_op) of ranks like `rank`, whose compute is slower by `factor`; of its
+  /// communication also `transfers`, if these are not null. What its role does not use stays as it is.
+  void fill_tables(uint32_t rank, double factor, OpCost* costs, TransferCost* transfers) const;
   const std::shared_ptr<const Wirings>& wirings() const { return wirings_; }
   const std::vector<uint32_t>& colour_of_kind() const { return colour_of_kind_; }  ///< of Wirings
-  uint32_t colours() const { return static_cast<uint32_t>(colours_.size()); }
+  uint32_t colours() const { return static_cast<uint32_t>(of_colour_.size()); }
   /// How transfers of groups of a colour may use links; empty where they share none.
-  const std::vector<Lane>& lanes(uint32_t colour) const { return colours_[colour].lanes; }
+  const std::vector<Lane>& lanes(uint32_t colour) const { return made_[of_colour_[colour]].lanes; }
   /// Some collective takes SMs from compute.
   bool takes_sms() const { return takes_sms_; }
   /// Compute ops of one pass over a body, by where their duration came from.
   const std::array<uint32_t, kProvenances>& provenance(uint16_t body) const { return provenance_[body]; }
 
  private:
-  struct Colour {
+  /// Of a colour; those of channels that are alike have one.
+  struct Made {
     std::vector<OpCost> costs;  // of each of the communicator's transfers
     std::vector<TransferCost> transfers;
     std::vector<Lane> lanes;
@@ -88,8 +88,9 @@ class Costs {
 
   void find_transfers();
   void colour_kinds(const Cluster&);
-  uint32_t colour_of(uint16_t comm, Colour made);
-  Colour make_colour(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&) const;
+  uint32_t colour_of(uint16_t comm, uint32_t made);
+  uint32_t make(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&);
+  Made costs_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&) const;
   double share_of_sms(uint32_t channels, const Device&) const;
   void compute(const Cluster&);
 
@@ -109,8 +110,9 @@ class Costs {
   };
   std::vector<std::vector<Transfer>> transfers_;  // per communicator: what its ops move, each once
   std::vector<uint16_t> transfer_of_;             // per op of all bodies: index into its communicator's transfers
-  std::vector<Colour> colours_;
-  std::vector<std::vector<uint32_t>> comm_colours_;  // per communicator: its colours
+  std::vector<Made> made_;
+  std::vector<uint32_t> of_colour_;                    // per colour: index into made_
+  std::vector<uint32_t> last_colour_, colour_before_;  // per communicator, and per colour: of the same; kNone
   std::vector<uint32_t> colour_of_kind_;
   bool takes_sms_ = false;
 };

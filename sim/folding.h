@@ -7,6 +7,7 @@
 #include "core/cluster/cluster.h"
 #include "sim/costs.h"
 #include "sim/fold.h"
+#include "sim/link_facts.h"
 #include "sim/recent.h"
 #include "sim/shared_links.h"
 #include "sim/simulate.h"
@@ -32,7 +33,8 @@ struct FoldingOptions {
   std::span<const LinkChange> changes;
 };
 
-Folding make_folding(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, const FoldingOptions&);
+Folding make_folding(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, const FoldingOptions&,
+                     LinkFacts&);
 /// All that it looks at.
 Key folding_key(const Costs&, const Cluster&, const FoldingOptions&);
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/plan/plan.h"
@@ -45,6 +46,23 @@ class Groups {
   Coordinates rank_stride_{};
   std::vector<Numbering> numbering_;
   uint32_t size_ = 0;
+};
+
+/// Every rank's groups, for those who go through all of them.
+class RankGroups {
+ public:
+  RankGroups(const Plan&, const Usage&, const Groups&);
+
+  uint32_t ranks() const { return static_cast<uint32_t>(at_.size()); }
+  const Groups::Coordinates& at(uint32_t rank) const { return at_[rank]; }
+  /// As many as Usage::comms of the rank's role, in their order.
+  std::span<const uint32_t> of(uint32_t rank) const {
+    return std::span(groups_).subspan(first_[rank], first_[rank + 1] - first_[rank]);
+  }
+
+ private:
+  std::vector<Groups::Coordinates> at_;  // per rank
+  std::vector<uint32_t> first_, groups_;
 };
 
 }  // namespace pgram::sim

@@ -87,8 +87,8 @@ struct Setup {
   Costs costs;
   std::vector<LinkChange> changes;  // by time
   std::shared_ptr<const Folding> folding;
-  std::vector<std::vector<OpCost>> tables;  // per folded class
-  std::vector<std::vector<TransferCost>> transfers;
+  std::vector<OpCost> tables;  // of all ops, one folded class after the other
+  std::vector<TransferCost> transfers;
   SharedLinks links_and_ports;  // of the level `step`
   std::vector<Cluster> epochs;  // the same
   std::unique_ptr<sim::StepRuns> steps;
@@ -109,9 +109,13 @@ struct Setup {
     const bool events = engine == Engine::events;
     const std::vector<double> factor = sim::slow_factors(plan, options.slow_ranks);
     const bool shares = events && (folding->shares_links() || costs.takes_sms());
-    for (uint32_t rank : folding->table_ranks) {
-      tables.push_back(costs.table(rank, factor.empty() ? 1.0 : factor[rank]));
-      if (shares) transfers.push_back(costs.transfer_table(rank));
+    const size_t ops = usage.first_op.back(), num_tables = folding->table_ranks.size();
+    tables.resize(num_tables * ops);
+    if (shares) transfers.resize(num_tables * ops);
+    for (size_t t = 0; t < num_tables; ++t) {
+      const uint32_t rank = folding->table_ranks[t];
+      costs.fill_tables(rank, factor.empty() ? 1.0 : factor[rank], tables.data() + t * ops,
+                        shares ? transfers.data() + t * ops : nullptr);
     }
     check_range(plan);
     problem.first_op = usage.first_op;
@@ -132,12 +136,13 @@ struct Setup {
       problem.links = &links_and_ports;
       problem.steps = steps.get();
     }
+    problem.instances.reserve(quotient.representative.size());
     for (size_t i = 0; i < quotient.representative.size(); ++i) {
       Instance& instance = problem.instances.emplace_back();
       instance.rank = quotient.representative[i];
       instance.program = &plan.programs[plan.role(instance.rank)];
-      instance.costs = tables[quotient.cost_table[i]].data();
-      if (shares) instance.transfers = transfers[quotient.cost_table[i]].data();
+      instance.costs = tables.data() + quotient.cost_table[i] * ops;
+      if (shares) instance.transfers = transfers.data() + quotient.cost_table[i] * ops;
       instance.meetings = quotient.meeting.data() + i * plan.comms.size();
     }
   }
@@ -165,8 +170,11 @@ struct Setup {
     what.unfold = options.unfold || shares_cores || options.jitter.sigma > 0;
     what.slow_ranks = options.slow_ranks;
     what.changes = changes;
-    return kept.foldings.get(sim::folding_key(costs, cluster, what),
-                             [&] { return sim::make_folding(plan, usage, groups, costs, cluster, what); });
+    return kept.foldings.get(sim::folding_key(costs, cluster, what), [&] {
+      Folding made = sim::make_folding(plan, usage, groups, costs, cluster, what, kept.link_facts);
+      kept.link_facts.keep_at_most(sim::Kept::kMostBytes);
+      return made;
+    });
   }
 
   Engine choose_engine(const SimulationOptions& options, const sim::CoreDemand& demand) const {
@@ -188,15 +196,17 @@ struct Setup {
   /// Times are 64-bit picoseconds: 106 days. No step of a use comes near; absurd sizes must not wrap around.
   void check_range(const Plan& plan) const {
     double total = 0;
-    for (size_t c = 0; c < tables.size(); ++c) {
-      const uint32_t role = plan.role(folding->table_ranks[c]);
+    const OpCost* table = tables.data();
+    for (const uint32_t rank : folding->table_ranks) {
+      const uint32_t role = plan.role(rank);
       for (uint16_t body : usage.bodies[role]) {
         double once = 0;
         for (size_t i = usage.first_op[body]; i < usage.first_op[body + 1]; ++i) {
-          once += static_cast<double>(tables[c][i].hold) + static_cast<double>(tables[c][i].tail);
+          once += static_cast<double>(table[i].hold) + static_cast<double>(table[i].tail);
         }
         total += once * usage.calls[role][body];
       }
+      table += usage.first_op.back();
     }
     constexpr double kMost = 1e18;
     if (total > kMost) {

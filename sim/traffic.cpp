@@ -1,15 +1,11 @@
 #include "sim/traffic.h"
 
 #include <algorithm>
-#include <bit>
-#include <limits>
 #include <memory>
-#include <numeric>
 #include <utility>
 
 #include "sim/collectives/ring_hops.h"
 #include "sim/collectives/uses.h"
-#include "sim/hash.h"
 #include "sim/topology_views.h"
 
 namespace pgram::sim {
@@ -60,7 +56,8 @@ double even_volume(Kernel kernel, Algorithm algorithm, double members) {
 /// What a group's lanes use, one link after the other; a link may come several times.
 class UseFinder {
  public:
-  explicit UseFinder(const Cluster& cluster) : cluster_(cluster), hops_(cluster) {}
+  explicit UseFinder(const Cluster& cluster)
+      : cluster_(cluster), hops_(cluster), seen_(cluster.topology->num_links()) {}
 
   /// `members` of a collective ascending; they must stay until the next group.
   void next_group(const std::vector<uint32_t>& members) {
@@ -68,31 +65,49 @@ class UseFinder {
     has_ring_ = false;
   }
 
+  /// A send's links.
+  const std::vector<uint32_t>& route() {
+    cluster_.route((*members_)[0], (*members_)[1], route_);
+    return route_;
+  }
+
+  /// The share that goes over each link of the group's rings.
+  const std::vector<LinkUse>& ring() {
+    if (!std::exchange(has_ring_, true)) find_ring();
+    return ring_;
+  }
+  bool ring_has_links_once() const { return links_once_; }
+  /// Bytes on the rings per byte of the lane's operation; 0: its load is not even. Where devices are wired to one
+  /// another, a ring's wires carry every even load.
+  double over_ring(const Lane& lane) const {
+    if (lane.kernel == Kernel::send) return 0;
+    return even_volume(lane.kernel, lane.algorithm, static_cast<double>(members_->size())) * wire_bytes(lane.protocol);
+  }
+
   template <class F>
   void each(const Lane& lane, F&& use) {
-    const std::vector<uint32_t>& members = *members_;
     if (lane.kernel == Kernel::send) {
-      cluster_.route(members[0], members[1], route_);
-      for (uint32_t link : route_) use(link, 1.0);
-      return;
+      for (const uint32_t link : route()) use(link, 1.0);
+    } else if (const double volume = over_ring(lane)) {
+      for (const auto& [link, share] : ring()) use(link, volume * share);
+    } else {
+      for (const LinkUse& u :
+           collective_uses(collective_of(lane.kernel), lane.algorithm, *members_, cluster_, wire_bytes(lane.protocol)))
+        use(u.link, u.weight);
     }
-    const double wire = wire_bytes(lane.protocol);
-    // Even load is a ring's; where devices are wired to one another, its wires carry it too.
-    if (const double volume = even_volume(lane.kernel, lane.algorithm, static_cast<double>(members.size()))) {
-      if (!std::exchange(has_ring_, true)) find_ring();
-      for (const auto& [link, share] : ring_) use(link, volume * wire * share);
-      return;
-    }
-    for (const LinkUse& u : collective_uses(collective_of(lane.kernel), lane.algorithm, members, cluster_, wire))
-      use(u.link, u.weight);
   }
 
  private:
   void find_ring() {
     ring_.clear();
+    links_once_ = true;
+    ++ring_number_;
     for (const auto& [from, to, share] : hops_.of(*members_)) {
       cluster_.route((*members_)[from], (*members_)[to], route_);
-      for (uint32_t link : route_) ring_.push_back({link, share});
+      for (const uint32_t link : route_) {
+        links_once_ &= std::exchange(seen_[link], ring_number_) != ring_number_;
+        ring_.push_back({link, share});
+      }
     }
   }
 
@@ -100,19 +115,23 @@ class UseFinder {
   RingHops hops_;
   std::vector<uint32_t> route_;
   const std::vector<uint32_t>* members_ = nullptr;
-  bool has_ring_ = false;
-  std::vector<LinkUse> ring_;  // of this group's rings: the share that goes over each link
+  bool has_ring_ = false, links_once_ = false;
+  std::vector<LinkUse> ring_;
+  std::vector<uint32_t> seen_;  // of each link: the last ring that had it
+  uint32_t ring_number_ = 0;
 };
 
 /// Calls `visit(group, rank, comm, lanes, members)` once for every group whose transfers may share links.
 template <class F>
-void each_group(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs, F&& visit) {
+void each_group(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks, const Costs& costs,
+                F&& visit) {
   std::vector<char> seen(groups.size());
   std::vector<uint32_t> members;
-  for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
-    const auto at = plan.mesh.coordinates(rank);
-    for (uint16_t comm : usage.comms[at[2]]) {
-      const uint32_t group = groups.of(comm, at);
+  for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
+    const Groups::Coordinates& at = ranks.at(rank);
+    const uint16_t* next_comm = usage.comms[at[2]].data();
+    for (const uint32_t group : ranks.of(rank)) {
+      const uint16_t comm = *next_comm++;
       if (std::exchange(seen[group], 1)) continue;
       const std::vector<Lane>& lanes = costs.lanes(costs.colour(group));
       if (lanes.empty()) continue;
@@ -127,17 +146,90 @@ void each_group(const Plan& plan, const Usage& usage, const Groups& groups, cons
 /// the way, of links by their number in the Topology: most of the time goes into finding them.
 class MostAsked {
  public:
+  /// Uses in a row of one group in one of its lanes.
+  struct Run {
+    uint32_t group = 0;
+    uint16_t lane = 0, epoch = 0;
+    size_t first = 0;
+  };
+
   MostAsked(uint32_t links, const std::vector<Cluster>& epochs)
-      : most_(links), of_group_(links), of_lane_(links), finders_(epochs.begin(), epochs.end()) {}
+      : asked_(links), finders_(epochs.begin(), epochs.end()) {}
 
   void add(uint32_t group, const std::vector<Lane>& lanes, const std::vector<uint32_t>& members) {
+    for (UseFinder& finder : finders_) finder.next_group(members);
+    if (finders_.size() > 1 || (!add_send(group, lanes) && !add_rings(group, lanes))) add_any(group, lanes);
+  }
+
+  const std::vector<Asked>& of_links() const { return asked_; }
+  /// Calls `visit(run, use)` for all uses, in the order in which the groups came.
+  template <class F>
+  void each_use(F&& visit) const {
+    for (size_t r = 0; r < runs_.size(); ++r) {
+      const size_t end = r + 1 < runs_.size() ? runs_[r + 1].first : num_uses_;
+      for (size_t i = runs_[r].first; i < end; ++i) visit(runs_[r], uses_[i]);
+    }
+  }
+  bool nothing() const { return num_uses_ == 0; }
+
+ private:
+  LinkUse* add_run(uint32_t group, uint16_t lane, size_t count) {
+    const size_t first = num_uses_;
+    runs_.push_back({group, lane, 0, first});
+    num_uses_ += count;
+    if (uses_.size() < num_uses_) uses_.resize(2 * num_uses_);
+    return uses_.data() + first;
+  }
+
+  /// The usual ways: a send, and lanes that load each link of their rings once. False for others.
+  bool add_send(uint32_t group, const std::vector<Lane>& lanes) {
+    if (lanes.size() != 1 || lanes[0].kernel != Kernel::send) return false;
+    const std::vector<uint32_t>& route = finders_[0].route();
+    LinkUse* use = add_run(group, 0, route.size());
+    for (const uint32_t link : route) {
+      *use++ = {link, 1.0};
+      asked_[link].most += lanes[0].limit;
+      ++asked_[link].uses;
+    }
+    return true;
+  }
+  bool add_rings(uint32_t group, const std::vector<Lane>& lanes) {
+    UseFinder& finder = finders_[0];
+    for (const Lane& lane : lanes) {
+      if (finder.over_ring(lane) == 0) return false;
+    }
+    const std::vector<LinkUse>& ring = finder.ring();
+    if (!finder.ring_has_links_once()) return false;
+    most_of_ring_.assign(ring.size(), 0.0);
+    for (uint16_t l = 0; l < lanes.size(); ++l) {
+      const double volume = finder.over_ring(lanes[l]), limit = lanes[l].limit;
+      LinkUse* const uses = add_run(group, l, ring.size());
+      for (size_t i = 0; i < ring.size(); ++i) {
+        const double weight = volume * ring[i].weight;
+        uses[i] = {ring[i].link, weight};
+        most_of_ring_[i] = std::max(most_of_ring_[i], limit * weight);
+      }
+    }
+    for (size_t i = 0; i < ring.size(); ++i) {
+      Asked& asked = asked_[ring[i].link];
+      asked.most += most_of_ring_[i];
+      asked.uses += static_cast<uint32_t>(lanes.size());
+    }
+    return true;
+  }
+
+  void add_any(uint32_t group, const std::vector<Lane>& lanes) {
+    of_group_.resize(asked_.size());
+    of_lane_.resize(asked_.size());
     for (uint16_t e = 0; e < finders_.size(); ++e) {
-      finders_[e].next_group(members);
       for (uint16_t l = 0; l < lanes.size(); ++l) {
         const Lane& lane = lanes[l];
         in_lane_.clear();
+        runs_.push_back({group, l, e, num_uses_});
         finders_[e].each(lane, [&](uint32_t link, double weight) {
-          uses_.push_back({link, group, weight, l, e});
+          if (uses_.size() == num_uses_) uses_.resize(2 * num_uses_ + 1);
+          uses_[num_uses_++] = {link, weight};
+          ++asked_[link].uses;
           if (of_lane_[link] == 0) in_lane_.push_back(link);
           of_lane_[link] += weight;
         });
@@ -147,144 +239,55 @@ class MostAsked {
         }
       }
     }
-    for (uint32_t link : in_group_) most_[link] += std::exchange(of_group_[link], 0.0);
+    for (uint32_t link : in_group_) asked_[link].most += std::exchange(of_group_[link], 0.0);
     in_group_.clear();
   }
-  const std::vector<double>& most() const { return most_; }
-  const std::vector<Use>& uses() const { return uses_; }
 
- private:
-  std::vector<double> most_, of_group_, of_lane_;
+  std::vector<Asked> asked_;
   std::vector<UseFinder> finders_;  // of each epoch
+  std::vector<Run> runs_;
+  std::vector<LinkUse> uses_;  // the first `num_uses_` of them
+  size_t num_uses_ = 0;
+  std::vector<double> most_of_ring_;
+  std::vector<double> of_group_, of_lane_;  // per link, where adding up takes more
   std::vector<uint32_t> in_group_, in_lane_;
-  std::vector<Use> uses_;
-};
-
-struct LinkState {
-  double capacity = 0;        // bytes per picosecond
-  double least_capacity = 0;  // over all changes
-  uint64_t changes = 0;
-};
-
-/// Of links that are not used nothing is found out, unless `all`.
-std::vector<LinkState> find_states(const Topology& topology, std::span<const LinkChange> changes,
-                                   const std::vector<double>& most, bool all) {
-  std::vector<LinkState> states(topology.num_links());
-  for (uint32_t i = 0; i < states.size(); ++i) {
-    if (most[i] == 0 && !all) continue;
-    states[i].capacity = states[i].least_capacity = topology.link(i).bytes_per_second / kPicosecondsPerSecond;
-  }
-  for (const LinkChange& change : changes) {
-    LinkState& state = states[change.link];
-    state.least_capacity = std::min(state.least_capacity, state.capacity * change.factor);
-    state.changes =
-        mix(state.changes ^ mix(static_cast<uint64_t>(change.time) + 1)) + std::bit_cast<uint64_t>(change.factor);
-  }
-  return states;
-}
-
-/// Which links can hold anything back.
-class Bottlenecks {
- public:
-  Bottlenecks(const Topology& topology, uint32_t devices, const std::vector<LinkState>& states,
-              const std::vector<double>& most)
-      : states_(states), most_(most), kept_(states.size()) {
-    for (uint32_t i = 0; i < kept_.size(); ++i) {
-      // Noise of adding up must not keep a link that is just full.
-      constexpr double kNoise = 1 + 1e-9;
-      kept_[i] = states[i].changes != 0 ? most[i] > 0 : most[i] > states[i].least_capacity * kNoise;
-    }
-    drop_implied(topology, devices);
-  }
-  bool kept(uint32_t link) const { return kept_[link]; }
-
- private:
-  /// Nothing begins or ends at a switch, and nothing turns back there: what leaves it by a link came in by others. So a
-  /// link is implied by all others into the vertex that it leaves, or out of the one that it enters, if these together
-  /// let no more through. A link is dropped only for the sake of links that are not dropped yet: each is implied by
-  /// what remains.
-  void drop_implied(const Topology& topology, uint32_t devices) {
-    std::vector<Topology::LinkEnds> ends(kept_.size());
-    uint32_t vertices = 0;
-    for (uint32_t i = 0; i < kept_.size(); ++i) {
-      if (most_[i] == 0) continue;  // lets nothing through and is not kept
-      ends[i] = topology.ends(i);
-      vertices = std::max({vertices, ends[i].from + 1, ends[i].to + 1});
-    }
-    struct Sum {
-      double passes = 0;
-      uint32_t dropped = 0;  // links that vouch for no other any more
-    };
-    std::vector<Sum> in(vertices), out(vertices);
-    for (uint32_t i = 0; i < kept_.size(); ++i) {
-      if (most_[i] == 0) continue;
-      in[ends[i].to].passes += passes(i);
-      out[ends[i].from].passes += passes(i);
-    }
-    std::vector<char> dropped(kept_.size());
-    for (uint32_t i = 0; i < kept_.size(); ++i) {
-      if (!kept_[i] || states_[i].changes != 0) continue;
-      const auto [from, to] = ends[i];
-      // Both directions of a cable have numbers in a row, the first even.
-      const uint32_t back = i ^ 1;
-      const bool is_back = back < kept_.size() && ends[back].from == to && ends[back].to == from;
-      const auto implied = [&](uint32_t vertex, const Sum& sum) {
-        const double others = sum.passes - (is_back ? passes(back) : 0);
-        return vertex >= devices && sum.dropped == (is_back && dropped[back] ? 1 : 0) &&
-               others <= states_[i].capacity * (1 + 1e-9);
-      };
-      if (!implied(from, in[from]) && !implied(to, out[to])) continue;
-      kept_[i] = false;
-      dropped[i] = 1;
-      ++in[to].dropped;
-      ++out[from].dropped;
-    }
-  }
-  double passes(uint32_t i) const { return std::min(states_[i].capacity, most_[i]); }
-
-  const std::vector<LinkState>& states_;
-  const std::vector<double>& most_;
-  std::vector<char> kept_;
 };
 
 }  // namespace
 
-Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs, const Cluster& cluster,
-                 std::span<const LinkChange> changes, bool every_link) {
+Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks,
+                 const Costs& costs, const Cluster& cluster, std::span<const LinkChange> changes, bool every_link,
+                 LinkFacts& facts) {
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
-  const Topology& topology = *cluster.topology;
-  MostAsked asked(topology.num_links(), epochs);
+  const uint32_t num_links = cluster.topology->num_links();
+  MostAsked asked(num_links, epochs);
   rank_.assign(groups.size(), kNone);
   comm_.resize(groups.size());
-  each_group(plan, usage, groups, costs,
+  each_group(plan, usage, groups, ranks, costs,
              [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
                rank_[group] = rank;
                comm_[group] = comm;
                asked.add(group, lanes, members);
              });
-  if (asked.uses().empty()) return;
-  const std::vector<LinkState> states = find_states(topology, changes, asked.most(), every_link);
-  const Bottlenecks bottlenecks(topology, cluster.devices, states, asked.most());
-  std::vector<uint32_t> index(states.size(), kNone);
-  for (uint32_t i = 0; i < states.size(); ++i) {
-    if (!every_link && !bottlenecks.kept(i)) continue;
-    index[i] = static_cast<uint32_t>(links_.size());
-    links_.push_back({i, states[i].capacity, states[i].changes});
-  }
+  if (asked.nothing()) return;
+  facts.look_at(cluster.topology);
+  links_ = find_bottlenecks(asked.of_links(), cluster.devices, changes, every_link, facts);
   if (links_.empty()) return;
 
-  first_use_.assign(links_.size() + 1, 0);
-  for (const Use& use : asked.uses()) {
-    if (index[use.link] != kNone) ++first_use_[index[use.link] + 1];
+  constexpr uint32_t kDropped = ~0u;
+  std::vector<uint32_t> next(num_links, kDropped);  // of each link's uses
+  first_use_.reserve(links_.size() + 1);
+  first_use_.push_back(0);
+  for (const SharedLink& link : links_) {
+    next[link.link] = first_use_.back();
+    first_use_.push_back(first_use_.back() + asked.of_links()[link.link].uses);
   }
-  std::partial_sum(first_use_.begin(), first_use_.end(), first_use_.begin());
   uses_.resize(first_use_.back());
-  std::vector<uint32_t> next(first_use_.begin(), first_use_.end() - 1);
-  for (const Use& use : asked.uses()) {
-    const uint32_t link = index[use.link];
-    if (link != kNone) uses_[next[link]++] = {link, use.group, use.weight, use.lane, use.epoch};
-  }
+  asked.each_use([&](const MostAsked::Run& run, const LinkUse& use) {
+    uint32_t& at = next[use.link];
+    if (at != kDropped) uses_[at++] = {use.weight, run.group, run.lane, run.epoch};
+  });
 }
 
 }  // namespace pgram::sim

@@ -5,25 +5,19 @@
 #include <vector>
 
 #include "core/cluster/cluster.h"
+#include "sim/bottlenecks.h"
 #include "sim/costs.h"
 #include "sim/groups.h"
+#include "sim/link_facts.h"
 
 namespace pgram::sim {
 
 /// One group's use of one link in one of its lanes (see Costs): bytes over the link per byte of the operation.
 struct Use {
-  uint32_t link = 0;  ///< index into Traffic::links
-  uint32_t group = 0;
   double weight = 0;
+  uint32_t group = 0;
   uint16_t lane = 0;
   uint16_t epoch = 0;  ///< how often links had gone down
-};
-
-/// A link that may hold transfers back. Times and bytes as everywhere in here: picoseconds.
-struct SharedLink {
-  uint32_t link = 0;     ///< of the Topology
-  double capacity = 0;   ///< bytes per picosecond, before any change
-  uint64_t changes = 0;  ///< a hash of what will happen to it
 };
 
 Collective collective_of(Kernel);
@@ -42,8 +36,8 @@ class Traffic {
   /// `changes`, in order of time: links that will get slower count with their least capacity, and stay. Each that takes
   /// a link down begins an epoch, in which routes go around all that are down. InputError where there is no way.
   /// `every_link`: all count, link i of the cluster being the i-th, unless nothing is sent that may share any.
-  Traffic(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, std::span<const LinkChange> changes,
-          bool every_link);
+  Traffic(const Plan&, const Usage&, const Groups&, const RankGroups&, const Costs&, const Cluster&,
+          std::span<const LinkChange> changes, bool every_link, LinkFacts&);
 
   bool empty() const { return links_.empty(); }
   uint32_t epochs() const { return epochs_; }
@@ -51,6 +45,7 @@ class Traffic {
   std::span<const Use> uses_of(uint32_t link) const {
     return std::span(uses_).subspan(first_use_[link], first_use_[link + 1] - first_use_[link]);
   }
+  size_t uses() const { return uses_.size(); }
   /// A rank of a group that uses some of the links, and the group's communicator.
   uint32_t rank_of(uint32_t group) const { return rank_[group]; }
   uint16_t comm_of(uint32_t group) const { return comm_[group]; }

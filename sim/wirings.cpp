@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <unordered_map>
 
 #include "sim/hash.h"
+#include "sim/numbering.h"
 
 namespace pgram::sim {
 
@@ -25,21 +25,21 @@ Wirings find_wirings(const Plan& plan, const Usage& usage, const Groups& groups,
                      PathsSeen seen) {
   Wirings found;
   found.of_group.assign(groups.size(), kNone);
-  std::vector<std::unordered_map<uint64_t, uint32_t>> known(plan.comms.size());
+  Numbering kinds;
   std::vector<uint32_t> members;
-  const uint32_t ranks = plan.mesh.ranks();
-  for (uint32_t rank = 0; rank < ranks; ++rank) {
-    const auto at = plan.mesh.coordinates(rank);
-    for (uint16_t comm : usage.comms[at[2]]) {
-      uint32_t& kind = found.of_group[groups.of(comm, at)];
+  const RankGroups ranks(plan, usage, groups);
+  for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
+    const uint16_t* next_comm = usage.comms[ranks.at(rank)[2]].data();
+    for (const uint32_t group : ranks.of(rank)) {
+      const uint16_t comm = *next_comm++;
+      uint32_t& kind = found.of_group[group];
       if (kind != kNone) continue;
-      groups.members(comm, at, members);
+      groups.members(comm, ranks.at(rank), members);
       // A ring goes through its devices in their own order; a channel from its source to its target.
       if (!plan.comms[comm].directed) std::sort(members.begin(), members.end());
       const uint64_t hash = wiring(members, cluster, seen);
-      const auto [entry, is_new] = known[comm].try_emplace(hash, found.kinds.size());
-      if (is_new) found.kinds.push_back({comm, hash, members});
-      kind = entry->second;
+      kind = kinds.number(mix(hash ^ mix(comm)));
+      if (kind == found.kinds.size()) found.kinds.push_back({comm, hash, members});
     }
   }
   return found;
