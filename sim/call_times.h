@@ -74,12 +74,6 @@ struct ClosedBody {
   uint32_t costs = kNone;                       ///< the first rank whose calls of the Body cost the same
 };
 
-/// A class of links that may be full.
-struct CallLink {
-  uint32_t flows = 0;         ///< that run one by one
-  uint32_t of_calls = kNone;  ///< the rank that may use it in calls that run as one
-};
-
 /// The tasks that run as one, or would if they were known.
 struct CallPart {
   const StreamOrder::Visit* visit = nullptr;  ///< of the compute stream

@@ -116,6 +116,8 @@ class EventLoop {
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
+  bool runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses);
+  void no_longer_alone(uint32_t place);
   void come_to_links(std::span<const LinkUse> uses, const Running& first);
   void leave_links(uint32_t place);
   void flow_done(uint32_t place);
@@ -173,7 +175,7 @@ class EventLoop {
   std::vector<uint16_t> first_compute_;        // op of each body; as many as it has: none
   std::vector<std::vector<uint32_t>> unlike_;  // of each body: ranks whose calls of it cost something else
   std::vector<CallTimes::Wait> part_waits_;    // of the part that is looked at
-  std::vector<CallLink> links_;  // of each class of links; empty: no call runs as one, or nothing is shared
+  std::vector<LinkUsers> links_;               // of each class of links; empty: all flows are in the network
   std::vector<Meeting> meetings_;
   std::vector<uint32_t> waiting_;   // in meetings
   std::vector<uint32_t> partners_;  // of each task where cores are shared

@@ -84,17 +84,19 @@ void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body) {
 template <bool kShares>
 bool EventLoop<kShares>::cost_alike(const Instance& a, const Instance& b, uint16_t body) const {
   const std::vector<Op>& ops = problem_.plan.bodies[body].ops;
-  const auto shares = [&](const Instance& instance, uint16_t comm, const TransferCost& transfer) {
-    return transfer.limit > 0 && problem_.links &&
-           !problem_.links->uses(epoch_, instance.meetings[comm], transfer.lane).empty();
+  // 0: it shares no links.
+  const auto rate_on_links = [&](const Instance& instance, uint16_t comm, const TransferCost& transfer) {
+    if (transfer.limit == 0 || !problem_.links) return 0.0;
+    const auto uses = problem_.links->uses(epoch_, instance.meetings[comm], transfer.lane);
+    return uses.empty() ? 0.0 : network_.rate_alone(transfer.limit, uses);
   };
   for (size_t i = 0; i < ops.size(); ++i) {
     const size_t cost = problem_.first_op[body] + i;
     if (a.costs[cost] != b.costs[cost]) return false;
     if (ops[i].comm == kNoComm || !a.transfers) continue;
     const TransferCost &x = a.transfers[cost], &y = b.transfers[cost];
-    if (x.sm_share != y.sm_share || x.limit != y.limit || x.bytes != y.bytes || x.latency != y.latency ||
-        shares(a, ops[i].comm, x) != shares(b, ops[i].comm, y))
+    if (x.sm_share != y.sm_share || x.bytes != y.bytes || x.latency != y.latency ||
+        rate_on_links(a, ops[i].comm, x) != rate_on_links(b, ops[i].comm, y))
       return false;
   }
   return true;

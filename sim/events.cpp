@@ -54,8 +54,10 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
       const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
       first_compute_.push_back(static_cast<uint16_t>(compute - body.ops.begin()));
     }
-    if (problem.links) links_.resize(problem.links->capacities.size());
   }
+  // No flow is alone where a link may change under it, nor where it is to be seen what all of them do.
+  if (problem.links && problem.links->changes.empty() && !problem.steps && !problem.task_by_task)
+    links_.resize(problem.links->capacities.size());
 }
 
 template <bool kShares>
@@ -347,6 +349,9 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
   switch (other) {
     case Other::flow_begins:
       return begin_flow(index);
+    case Other::flow_may_end:
+      if (flows_[index].alone && flows_[index].alone_end == now_) flow_done(index);
+      return;
     case Other::compute_may_end:
       if (sms_.ends(now_, index)) schedule_end(running(sms_.finish(index)), now_, 0);
       return;
