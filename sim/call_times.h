@@ -1,6 +1,7 @@
 // When the tasks of a Call run, counted from its first compute task: what is known of it once it has run undisturbed.
 #pragma once
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <vector>
@@ -58,6 +59,8 @@ struct CallTimes {
   uint32_t late = 0;                 ///< the streams that are busy until then, as bits
   std::vector<Span> spans;           ///< as they will be written, but for rank, call and when it began
   std::array<Row, kStreams> rows{};  ///< of each stream
+
+  bool is_late(uint8_t stream) const { return late >> stream & 1; }
 };
 
 /// A Call of fewer tasks costs more to replay than to simulate.
@@ -123,5 +126,10 @@ struct RankCalls {
 
   bool at_last() const { return at + 1 == parts.size(); }
 };
+
+template <typename F>
+void each_bit(uint32_t bits, const F& f) {
+  for (; bits; bits &= bits - 1) f(static_cast<uint32_t>(std::countr_zero(bits)));
+}
 
 }  // namespace pgram::sim

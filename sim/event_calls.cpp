@@ -1,38 +1,10 @@
 // What happens while calls run as one: whoever waits for a task in the middle is woken, and when something from outside
 // changes the device's speed or comes to the calls' links, the tasks go on one by one from where they are.
 #include <algorithm>
-#include <bit>
 
 #include "sim/event_loop.h"
 
 namespace pgram::sim {
-namespace {
-
-template <typename F>
-void each_bit(uint32_t bits, const F& f) {
-  for (; bits; bits &= bits - 1) f(static_cast<uint32_t>(std::countr_zero(bits)));
-}
-
-}  // namespace
-
-template <bool kShares>
-CallPart EventLoop<kShares>::part_of(const RankCalls::Timed& timed, uint32_t streams) const {
-  CallPart part = part_at(*timed.visit);
-  part.streams = streams;
-  if (timed.times->key.next_body != CallTimes::kNoBody) set_next(part, timed.visit[timed.visit->next]);
-  return part;
-}
-
-template <bool kShares>
-Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, uint8_t stream, uint32_t ticket) const {
-  auto timed = calls.parts.end();
-  do {
-    --timed;
-  } while (timed != calls.parts.begin() + static_cast<ptrdiff_t>(calls.at) &&
-           timed->visit->first_ticket + first_compute_[timed->visit->body] > ticket);
-  const uint32_t place = part_of(*timed, 0).place(ticket);
-  return place == kNone ? calls.until : timed->begin + passed(part_of(*timed, 0), *timed->times, stream, place);
-}
 
 /// All tasks of the stream in the part have ended.
 template <bool kShares>

@@ -1,5 +1,6 @@
 // The event loop, engine 2: its state and the steps that it is made of. events.cpp has streams and tasks,
-// event_flows.cpp transfers that share links, event_sharing.cpp SMs and cores, event_replay.cpp calls that run as one.
+// event_flows.cpp transfers that share links, event_sharing.cpp SMs and cores; of calls that run as one
+// event_replay.cpp has how they begin, event_parts.cpp what belongs to them, event_calls.cpp what happens meanwhile.
 #pragma once
 #include <cmath>
 #include <map>
