@@ -9,9 +9,9 @@
 namespace pgram {
 struct Plan;
 
-/// For many plans one after the other. What link() makes and what verify() says of a role's buffers depends on which
-/// ops touch which fields of which slots in which order, not on how large or how costly anything is: plans that differ
-/// in sizes alone have the same waits and the same proof. All that the two look at is compared. Thread-safe.
+/// For many plans one after the other. What link() makes and what verify() says depends on which ops touch which fields
+/// of which slots in which order, not on how large or how costly anything is: plans that differ in sizes alone have the
+/// same waits and the same proof. All that the two look at is compared. Thread-safe.
 class KnownPlans {
  public:
   /// Plans that were not asked for longest are forgotten when all together take more.

@@ -15,6 +15,12 @@ namespace {
 
 using namespace test;
 
+Layout any_layout(Chance& chance) {
+  Layout l = chance.layout();
+  if (chance.draw(0, 1)) l.p2p = PointToPoint::paired;
+  return l;
+}
+
 std::shared_ptr<Plan> unlinked(const Model& model, const Layout& l, const Workload& w) {
   return std::make_shared<Plan>(make_unlinked_plan(model, l, w));
 }
@@ -25,7 +31,7 @@ TEST(KnownPlans, AreEqualToTheByte) {
   size_t made = 0;
   while (made < 300) {
     const Model model = chance.model();
-    const Layout l = chance.layout();
+    const Layout l = any_layout(chance);
     Workload w = chance.workload(l);
     if (refusal([&] { validate(model, l, w); }) != "accepted") continue;
     // Twice with other sizes.
@@ -51,7 +57,7 @@ void edit(Plan& plan, Chance& chance) {
   Op& op = any(body.ops);
   Record& record = any(plan.records);
   Arg& arg = any(program.args);
-  switch (chance.draw(0, 13)) {
+  switch (chance.draw(0, 23)) {
     case 0:
       arg = Arg(arg.pool(), chance.draw(0, program.pools[arg.pool()].slots - 1), arg.allocates(), arg.frees());
       break;
@@ -68,7 +74,7 @@ void edit(Plan& plan, Chance& chance) {
       program.calls.erase(program.calls.begin() + chance.draw(0, static_cast<uint32_t>(program.calls.size()) - 1));
       break;
     case 5:
-      if (op.comm == kNoComm) op.kernel = op.kernel == Kernel::zero ? Kernel::opaque : Kernel::zero;
+      op.kernel = Kernel::opaque;
       break;
     case 6:
       op.stream = op.stream == Stream::misc ? Stream::compute : Stream::misc;
@@ -86,17 +92,53 @@ void edit(Plan& plan, Chance& chance) {
       break;
     }
     case 10:
-      any(record.fields).partial_axes ^= kDp;
+      any(body.operands) = {static_cast<uint8_t>(chance.draw(0, static_cast<uint32_t>(body.formals.size()) - 1)), 1, 0};
       break;
     case 11:
-      record.kind = record.kind == RecordKind::scratch ? RecordKind::saved : RecordKind::scratch;
+      if (op.num_operands > op.num_writes) --op.num_operands;
       break;
     case 12:
+      ++op.bytes;
+      break;
+    case 13:
+      ++op.micro_batch_offset;
+      break;
+    case 14:
+      ++any(program.calls).layer;
+      break;
+    case 15:
+      ++any(program.calls).micro_batch;
+      break;
+    case 16:
+      if (op.comm != kNoComm)
+        op.comm = static_cast<uint16_t>(chance.draw(0, static_cast<uint32_t>(plan.comms.size()) - 1));
+      break;
+    case 17:
+      any(record.fields).partial_axes ^= kDp;
+      break;
+    case 18:
+      record.kind = record.kind == RecordKind::scratch ? RecordKind::saved : RecordKind::scratch;
+      break;
+    case 19:
       any(record.fields).offset = 0;
       break;
-    default:
+    case 20:
       any(plan.comms).axes ^= kTp;
       break;
+    case 21:
+      body.grouped = !body.grouped;
+      break;
+    case 22: {
+      Call& call = any(program.calls);
+      const uint16_t other = static_cast<uint16_t>(chance.draw(0, static_cast<uint32_t>(plan.bodies.size()) - 1));
+      if (plan.bodies[other].formals == plan.bodies[call.body].formals) call.body = other;
+      break;
+    }
+    default: {
+      Communicator& comm = any(plan.comms);
+      std::swap(comm.source, comm.target);
+      break;
+    }
   }
 }
 
@@ -104,9 +146,9 @@ TEST(KnownPlans, RefuseWhatVerifyRefuses) {
   Chance chance(22);
   KnownPlans known;
   int refused = 0, edited = 0;
-  while (edited < 1500) {
+  while (edited < 3000) {
     const Model model = chance.model();
-    const Layout l = chance.layout();
+    const Layout l = any_layout(chance);
     const Workload w = chance.workload(l);
     if (refusal([&] { validate(model, l, w); }) != "accepted") continue;
     const std::shared_ptr<Plan> good = unlinked(model, l, w);
