@@ -91,9 +91,13 @@ void edit(Plan& plan, Chance& chance) {
       operand = {operand.formal, 1, static_cast<uint16_t>(chance.draw(0, static_cast<uint32_t>(fields) - 1))};
       break;
     }
-    case 10:
-      any(body.operands) = {static_cast<uint8_t>(chance.draw(0, static_cast<uint32_t>(body.formals.size()) - 1)), 1, 0};
+    case 10: {
+      Operand& operand = any(body.operands);
+      const auto formal = static_cast<uint8_t>(chance.draw(0, static_cast<uint32_t>(body.formals.size()) - 1));
+      const size_t fields = plan.records[body.formals[formal]].fields.size();
+      if (operand.field == kWhole || operand.field + size_t{operand.fields} <= fields) operand.formal = formal;
       break;
+    }
     case 11:
       if (op.num_operands > op.num_writes) --op.num_operands;
       break;
@@ -130,8 +134,10 @@ void edit(Plan& plan, Chance& chance) {
       break;
     case 22: {
       Call& call = any(program.calls);
-      const uint16_t other = static_cast<uint16_t>(chance.draw(0, static_cast<uint32_t>(plan.bodies.size()) - 1));
-      if (plan.bodies[other].formals == plan.bodies[call.body].formals) call.body = other;
+      const std::vector<uint16_t>& formals = plan.bodies[call.body].formals;
+      do {
+        call.body = static_cast<uint16_t>((call.body + 1u) % plan.bodies.size());
+      } while (plan.bodies[call.body].formals != formals);
       break;
     }
     default: {
