@@ -89,7 +89,7 @@ class Refinement {
 
   /// Also how ranks see their groups.
   uint32_t refine_links() {
-    for (const uint32_t group : used_) seen_[group] = mix(content_[group] ^ mix(colour_[group]));
+    for (const uint32_t group : used_) seen_[group] = mix(content_[group] + colour_[group]);
     Numbering numbering;
     const uint64_t* const seen = seen_.data();
     const LinkOfGroup* use = uses_.data();
@@ -134,7 +134,7 @@ void find_meetings(const Plan& plan, const Usage& usage, const Groups& groups, c
     const uint16_t* next_comm = usage.comms[ranks.at(rank)[2]].data();
     for (const uint32_t group : ranks.of(rank)) {
       const uint16_t comm = *next_comm++;
-      const uint32_t place = places.number(mix(key(group) ^ mix(comm)));
+      const uint32_t place = places.number(mix(key(group) + comm));
       if (place == q.meeting_size.size()) {
         // A member whose program never comes here makes the others wait for ever, as it would in reality.
         q.meeting_size.push_back(users[group] < group_size(plan, comm) ? 1 : 0);

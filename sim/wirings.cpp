@@ -38,7 +38,7 @@ Wirings find_wirings(const Plan& plan, const Usage& usage, const Groups& groups,
       // A ring goes through its devices in their own order; a channel from its source to its target.
       if (!plan.comms[comm].directed) std::sort(members.begin(), members.end());
       const uint64_t hash = wiring(members, cluster, seen);
-      kind = kinds.number(mix(hash ^ mix(comm)));
+      kind = kinds.number(mix(hash + comm));
       if (kind == found.kinds.size()) found.kinds.push_back({comm, hash, members});
     }
   }
