@@ -35,7 +35,17 @@ RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& 
       *turn++ = met[group.comm];
       met[group.comm] += group.num_ops;
     }
-    if (call.num_syncs > 0) place_syncs(c, events);
+    // Of every op first what it waits for, then what it records; ascending by op.
+    uint32_t op = 0;
+    for (uint32_t s = call.first_sync; s < call.first_sync + call.num_syncs; ++s) {
+      const Sync sync = program.syncs[s];
+      if (sync.op < op || sync.op >= body.num_ops) break;
+      op = sync.op;
+      if (sync.records())
+        events[sync.slot()] = {c, sync.op};
+      else
+        awaited_[s] = events[sync.slot()];
+    }
     size_ += body.num_ops;
   }
 }
@@ -54,22 +64,6 @@ void RoleOrder::make_room(const Plan& plan) {
   lanes_.resize(lanes);
   turns_.resize(first_of_comm_.back());
   meetings_.resize(first_of_comm_.back());
-}
-
-/// Of every op first what it waits for, then what it records; ascending by op.
-void RoleOrder::place_syncs(uint32_t c, std::vector<RoleTask>& events) {
-  const Call& call = program_.calls[c];
-  const uint32_t ops = bodies_.of(call.body).num_ops;
-  uint16_t last = 0;
-  for (uint32_t s = call.first_sync; s < call.first_sync + call.num_syncs; ++s) {
-    const Sync& sync = program_.syncs[s];
-    if (sync.op < last || sync.op >= ops) return;
-    last = sync.op;
-    if (sync.records())
-      events[sync.slot()] = {c, sync.op};
-    else
-      awaited_[s] = events[sync.slot()];
-  }
 }
 
 uint32_t RoleOrder::turn(RoleTask task) const {

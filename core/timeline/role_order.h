@@ -74,7 +74,6 @@ class RoleOrder {
   };
 
   void make_room(const Plan&);
-  void place_syncs(uint32_t call, std::vector<RoleTask>& events);
   RoleTask before(RoleTask) const;
   template <class Visit>
   bool for_awaited(RoleTask, Visit&& visit) const;

@@ -192,6 +192,7 @@ Task StepGraph::slowest(const Task& task) const {
   if (op.in_role && one_class_[roles_[task.rank]]) return task;  // all others are alike
   if (op.comm >= plan().comms.size()) return task;
   const uint32_t turn = order(task.rank).turn({task.call, task.op});
+  if (meets_all_roles(op.comm)) return latest_of_roles(op.comm, turn, task);
   Task last = task;
   Picoseconds latest = span(task).start;
   const auto meet = [&](uint32_t rank) {
@@ -214,17 +215,29 @@ void StepGraph::for_members(uint16_t index, uint32_t rank, Visit&& visit) const 
     const uint32_t with_role_0 = rank - role * stage_stride_;
     if (role == comm.source) visit(with_role_0 + comm.target * stage_stride_);
     if (role == comm.target) visit(with_role_0 + comm.source * stage_stride_);
-  } else if (one_class_a_role_ && comm.axes & kPp && comm.roles.empty()) {
-    auto first = plan().mesh.coordinates(rank);
-    for (const int axis : {0, 1}) {
-      if (comm.axes & 1 << axis) first[axis] = 0;
-    }
-    for (first[2] = 0; first[2] < one_class_.size(); ++first[2]) {
-      if (first[2] != role) visit(plan().mesh.rank(first));
-    }
   } else {
     for (const Member& member : members_of(index, rank)) visit(member.rank);
   }
+}
+
+/// The slowest() where a group has members of all roles, and those of one role are alike. All roles ask for it.
+Task StepGraph::latest_of_roles(uint16_t index, uint32_t turn, const Task& task) const {
+  auto member = plan().mesh.coordinates(task.rank);
+  for (const int axis : {0, 1}) {
+    if (plan().comms[index].axes & 1 << axis) member[axis] = 0;
+  }
+  if (latest_.comm != index || latest_.turn != turn) {
+    latest_ = {index, turn, std::nullopt, 0};
+    for (member[2] = 0; member[2] < one_class_.size(); ++member[2]) {
+      const auto other = at_turn(plan().mesh.rank(member), index, turn);
+      if (!other || (latest_.task && span(*other).start <= latest_.start)) continue;
+      latest_.task = other;
+      latest_.start = span(*other).start;
+    }
+  }
+  if (!latest_.task || latest_.start <= span(task).start) return task;
+  member[2] = roles_[latest_.task->rank];
+  return {plan().mesh.rank(member), latest_.task->call, latest_.task->op};
 }
 
 std::optional<Task> StepGraph::partner(const Task& task) const {

@@ -88,6 +88,13 @@ class StepGraph {
     const ByTask* by_task = nullptr;
     const Compute* compute = nullptr;
   };
+  /// Of the operations of all roles on a communicator, the one that begins last; of several that of the first role.
+  struct Latest {
+    uint16_t comm = kNoComm;
+    uint32_t turn = 0;
+    std::optional<Task> task;
+    Picoseconds start = 0;
+  };
   /// Of a group's members one for each rank with spans of its own.
   struct Member {
     uint32_t rank = 0, own = 0;
@@ -110,6 +117,11 @@ class StepGraph {
   bool is_contended(uint32_t span) const { return !contended_.empty() && contended_[span / 64] >> span % 64 & 1; }
   template <class Visit>
   void for_members(uint16_t comm, uint32_t rank, Visit&& visit) const;
+  bool meets_all_roles(uint16_t comm) const {
+    const Communicator& group = plan().comms[comm];
+    return one_class_a_role_ && !group.directed && group.axes & kPp && group.roles.empty();
+  }
+  Task latest_of_roles(uint16_t comm, uint32_t turn, const Task&) const;
   const std::vector<Member>& members_of(uint16_t comm, uint32_t rank) const;
   std::optional<Task> at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const;
 
@@ -132,6 +144,7 @@ class StepGraph {
   std::vector<uint64_t> contended_;  // a bit for each span, set for those with contention; empty where none has any
   std::optional<Task> last_;
   Picoseconds last_end_ = 0;
+  mutable Latest latest_;                                          // asked for last
   mutable std::vector<std::vector<std::vector<Member>>> members_;  // by rank and communicator, once asked for
 };
 

@@ -114,7 +114,9 @@ class RankSummariser {
     });
     // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
     for (size_t category = 0; category < kCategories; ++category) {
-      for (const auto& [start, end] : communication_[category]) summary.exposed[category] += idle_.take(start, end);
+      Picoseconds taken = 0;
+      for (const auto& [start, end] : communication_[category]) taken += idle_.take(start, end);
+      summary.exposed[category] = taken;
     }
     return summary;
   }
