@@ -165,7 +165,10 @@ void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& 
   std::printf("\n%s\n  %12s %10s %12s %13s %13s %9s %8s   %s\n", what, "tasks", "seconds", "us per task",
               "touched/task", "changed/date", "problem", "a read",
               "beside the row above: time (n log n; flows touched; a read)");
-  double before = 0, tasks_before = 0, touched_before = 0, read_before = 0;
+  struct Row {
+    double seconds = 0, n_log_n = 0, touched = 0, read = 0;
+  };
+  Row first_row, before;
   for (uint32_t size = first; size <= 16 * first; size *= 2) {
     const sim::FluidProblem problem = make(size);
     const double bytes = bytes_of(problem), read = read_seconds(bytes);
@@ -177,17 +180,18 @@ void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& 
                 m.seconds, 1e6 * m.seconds / tasks, touched / tasks,
                 static_cast<double>(s.changed) / static_cast<double>(std::max<uint64_t>(s.changes, 1)), bytes / 1e6,
                 1e9 * read);
-    if (before > 0) {
-      const double n_log_n = tasks * std::log2(tasks) / (tasks_before * std::log2(tasks_before));
-      std::printf("   x %.2f (%.2f; %.2f; %.2f)", m.seconds / before, n_log_n, touched / touched_before,
-                  read / read_before);
+    const Row row{m.seconds, tasks * std::log2(tasks), touched, read};
+    if (size == first) {
+      first_row = row;
+    } else {
+      std::printf("   x %.2f (%.2f; %.2f; %.2f)", row.seconds / before.seconds, row.n_log_n / before.n_log_n,
+                  row.touched / before.touched, row.read / before.read);
     }
     std::printf("\n");
-    before = m.seconds;
-    tasks_before = tasks;
-    touched_before = touched;
-    read_before = read;
+    before = row;
   }
+  std::printf("  from the first to the last: x %.1f (%.1f; %.1f; %.1f)\n", before.seconds / first_row.seconds,
+              before.n_log_n / first_row.n_log_n, before.touched / first_row.touched, before.read / first_row.read);
 }
 
 }  // namespace

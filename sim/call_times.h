@@ -1,12 +1,13 @@
 // When the tasks of a Call run, counted from its first compute task: what is known of it once it has run undisturbed.
 #pragma once
 #include <array>
+#include <bit>
+#include <compare>
 #include <cstdint>
-#include <map>
-#include <tuple>
 #include <vector>
 
 #include "core/base/units.h"
+#include "core/timeline/timeline.h"
 #include "sim/costs.h"
 #include "sim/stream_order.h"
 
@@ -31,47 +32,60 @@ struct CallTimes {
   };
   /// A task of the next Call waits for one of this Call.
   struct Wait {
-    uint16_t op = 0, stream = 0;
+    uint16_t op = 0;
     uint32_t ticket = 0;  ///< from the Call's first
     bool operator==(const Wait&) const = default;
   };
+  /// What they depend on: Bodies and costs of the Call and of the next one, of which there may be no task.
+  struct Key {
+    uint16_t body = 0, next_body = kNoBody;
+    uint32_t costs = 0, next_costs = 0;  ///< ClosedBody::costs
+    double share = 0;                    ///< that others take of the device
+    auto operator<=>(const Key&) const = default;
+  };
+  /// The spans of a stream.
+  struct Row {
+    uint16_t first = 0, count = 0;
+    uint16_t own = 0;  ///< those of the Call itself come first
+    Picoseconds end = 0;
+  };
+  static constexpr uint16_t kNoBody = 0xffff;
+
+  Key key;
   std::vector<Op> ops;         ///< the Call's, then the next Call's
   std::vector<Slowed> slowed;  ///< by time
   std::vector<Wait> waits;
-  Picoseconds end = 0;  ///< of the last task
-  uint32_t late = 0;    ///< the rank's streams that are busy until then, as bits
+  Picoseconds end = 0;               ///< of the last task
+  uint32_t late = 0;                 ///< the streams that are busy until then, as bits
+  std::vector<Span> spans;           ///< as they will be written, but for rank, call and when it began
+  std::array<Row, kStreams> rows{};  ///< of each stream
+
+  bool is_late(uint8_t stream) const { return late >> stream & 1; }
 };
 
 /// A Call of fewer tasks costs more to replay than to simulate.
 constexpr uint32_t kFewestReplayed = 3;
-
-/// By costs, Body, the next Call's Body (kNoBody: none of its tasks) and share.
-using CallMemory = std::map<std::tuple<const OpCost*, uint16_t, uint16_t, double>, CallTimes>;
-constexpr uint16_t kNoBody = 0xffff;
 
 /// What is known of a rank's calls of a Body.
 struct ClosedBody {
   bool known = false, closed = false;
   uint32_t streams = 0, streams_before = 0;   ///< the rank's, as bits; before: those of ops before the first compute op
   std::array<uint16_t, kStreams> ops_from{};  ///< from that one on, by stream of the rank
-  std::vector<uint32_t> links;                ///< that its transfers use
-};
-
-/// A class of links that may be full.
-struct CallLink {
-  uint32_t flows = 0;         ///< that run one by one
-  uint32_t of_calls = kNone;  ///< the rank that may use it in calls that run as one
+  std::array<uint32_t, kStreams> first_from{};  ///< the first of those, among the program's StreamOps
+  uint32_t gated = 0;                           ///< streams whose first op of those waits for a compute op of the call
+  std::vector<uint32_t> links;                  ///< that its transfers use
+  uint32_t costs = kNone;                       ///< the first rank whose calls of the Body cost the same
 };
 
 /// The tasks that run as one, or would if they were known.
 struct CallPart {
-  uint32_t call = kNone, next = kNone;  ///< kNone: none of the next call's tasks
-  uint16_t body = 0, next_body = kNoBody;
+  const StreamOrder::Visit* visit = nullptr;  ///< of the compute stream
+  uint32_t call = kNone, next = kNone;        ///< kNone: none of the next call's tasks
+  uint16_t body = 0, next_body = CallTimes::kNoBody;
   uint16_t first = 0, count = 0;  ///< ops of the call: those before `first` have ended
   uint16_t next_count = 0;        ///< ops of the next call that belong to it
   uint32_t first_ticket = 0, next_ticket = 0;
   uint32_t streams = 0;  ///< the rank's, as bits
-  std::vector<CallTimes::Wait> waits;
 
   /// Place of a task in CallTimes::ops; kNone if it is none of them.
   uint32_t place(uint32_t of_call, uint16_t op) const {
@@ -89,19 +103,33 @@ struct CallPart {
   uint32_t last_ticket() const { return next_count ? next_ticket + next_count - 1 : first_ticket + count - 1; }
 };
 
-/// What a rank does as one.
+/// What a rank does as one: a part and those that follow it at once, each when the one before has ended.
 struct RankCalls {
+  struct Timed {
+    const StreamOrder::Visit* visit = nullptr;
+    const CallTimes* times = nullptr;
+    Picoseconds begin = 0;
+  };
   std::vector<ClosedBody> bodies;
 
   CallPart part;                      ///< that is replayed or written down
+  Picoseconds since = 0;              ///< when it began
   const CallTimes* replay = nullptr;  ///< null: none
-  Picoseconds since = 0;
-  uint32_t disturbed = kNone;  ///< a call that goes on task by task
+  std::vector<Timed> parts;           ///< that run as one, by call
+  size_t at = 0;                      ///< the present one of those
+  Picoseconds until = 0;              ///< when the last of them ends
+  uint32_t disturbed = kNone;         ///< a call that goes on task by task
 
   bool records = false;
   CallTimes times;
-  double share = 0;
   uint32_t left = 0;  ///< tasks that have not ended
+
+  bool at_last() const { return at + 1 == parts.size(); }
 };
+
+template <typename F>
+void each_bit(uint32_t bits, const F& f) {
+  for (; bits; bits &= bits - 1) f(static_cast<uint32_t>(std::countr_zero(bits)));
+}
 
 }  // namespace pgram::sim

@@ -38,17 +38,48 @@ void EventLoop<kShares>::begin_flow(uint32_t place) {
   const TransferCost& transfer = *transfer_of(first);
   const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
   come_to_links(uses, first);
-  network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
+  flow.begin = now_;
   flow.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
+  if (runs_alone(place, transfer, uses)) return;
+  network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
   if (problem_.first_span) contention_.begin(now_, place, task_of(first), uses);
 }
 
-/// A call that runs as one and uses these links was alone on them until now.
+/// If nobody is on the links of a flow and they are fast enough, it ends when it may until somebody comes.
+template <bool kShares>
+bool EventLoop<kShares>::runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses) {
+  // Dates of the network are exact picoseconds up to 2^53.
+  constexpr Picoseconds kExact = Picoseconds{1} << 52;
+  Flow& flow = flows_[place];
+  const bool alone = !links_.empty() && flow.alone_end < kExact &&
+                     std::ranges::all_of(uses, [&](const LinkUse& use) { return links_[use.link].flows == 1; }) &&
+                     network_.rate_alone(transfer.limit, uses) == transfer.limit;
+  if (!alone) return false;
+  flow.alone = true;
+  for (const LinkUse& use : uses) links_[use.link].alone = place;
+  push_other(flow.alone_end, Other::flow_may_end, place);
+  return true;
+}
+
+template <bool kShares>
+void EventLoop<kShares>::no_longer_alone(uint32_t place) {
+  Flow& flow = flows_[place];
+  flow.alone = false;
+  const Running& first = running(flow.running[0]);
+  const TransferCost& transfer = *transfer_of(first);
+  const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
+  for (const LinkUse& use : uses) links_[use.link].alone = kNone;
+  network_.join(static_cast<double>(flow.begin), place, transfer.bytes, transfer.limit, uses);
+  if (problem_.first_span) contention_.begin(flow.begin, place, task_of(first), uses);
+}
+
+/// A flow, or a call that runs as one, was alone on these links until now.
 template <bool kShares>
 void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Running& first) {
   if (links_.empty()) return;
   for (const LinkUse& use : uses) ++links_[use.link].flows;
   for (const LinkUse& use : uses) {
+    if (const uint32_t alone = links_[use.link].alone; alone != kNone) no_longer_alone(alone);
     const uint32_t rank = links_[use.link].of_calls;
     if (rank == kNone) continue;
     RankCalls& calls = calls_[rank];
@@ -61,7 +92,10 @@ template <bool kShares>
 void EventLoop<kShares>::leave_links(uint32_t place) {
   if (links_.empty()) return;
   const uint32_t lane = transfer_of(running(flows_[place].running[0]))->lane;
-  for (const LinkUse& use : problem_.links->uses(epoch_, place, lane)) --links_[use.link].flows;
+  for (const LinkUse& use : problem_.links->uses(epoch_, place, lane)) {
+    --links_[use.link].flows;
+    links_[use.link].alone = kNone;
+  }
 }
 
 template <bool kShares>
@@ -70,11 +104,12 @@ void EventLoop<kShares>::flow_done(uint32_t place) {
   flow.flows = false;
   leave_links(place);
   for (uint32_t index : flow.running) schedule_end(running(index), now_, 0);
-  if (problem_.first_span) {
+  if (problem_.first_span && !flow.alone) {
     const auto& losses = contention_.end(now_, place, now_ - flow.alone_end);
     for (uint32_t index : flow.running) hold_back(index, losses);
   }
   flow.running.clear();
+  flow.alone = false;
 }
 
 template <bool kShares>

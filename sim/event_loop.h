@@ -1,5 +1,6 @@
 // The event loop, engine 2: its state and the steps that it is made of. events.cpp has streams and tasks,
-// event_flows.cpp transfers that share links, event_sharing.cpp SMs and cores, event_replay.cpp calls that run as one.
+// event_flows.cpp transfers that share links, event_sharing.cpp SMs and cores; of calls that run as one
+// event_replay.cpp has how they begin, event_parts.cpp what belongs to them, event_calls.cpp what happens meanwhile.
 #pragma once
 #include <cmath>
 #include <map>
@@ -71,10 +72,23 @@ class EventLoop {
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(StreamHead&);
   const ClosedBody& look_at(uint32_t rank, uint16_t body);
+  void find_alike(uint32_t rank, uint16_t body);
+  bool cost_alike(const Instance&, const Instance&, uint16_t body) const;
+  bool are_free(const ClosedBody&) const;
+  CallPart part_at(const StreamOrder::Visit& visit) const;
+  void set_next(CallPart& part, const StreamOrder::Visit& next) const;
   bool find_part(StreamHead& compute, CallPart& part);
   void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
+  const CallTimes* find_times(uint32_t rank, const CallPart& part, double share) const;
+  void add_parts(uint32_t rank, const CallTimes& times, double share);
+  bool follows(uint32_t rank, const CallPart& before, const CallTimes& times, CallPart& part);
+  bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
+  CallPart part_of(const RankCalls::Timed& timed, uint32_t streams) const;
   Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
+  /// When a stream will be past a task, of the parts that run as one or behind them.
+  Picoseconds passes_at(const RankCalls&, uint8_t stream, uint32_t ticket) const;
   bool waits_for_end(const Rank&, const StreamHead&, const CallPart&, const CallTimes&) const;
+  bool waits_for_end(const Rank&, const StreamOrder::Visit&, const StreamOp&, const CallPart&, const CallTimes&) const;
   static bool is_part(const StreamHead& stream, const CallPart& part) {
     return stream.ticket != kNoTicket && part.place(stream.visit->call, stream.task.op->op) != kNone;
   }
@@ -88,8 +102,10 @@ class EventLoop {
   static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
     return calls.replay->ops[calls.part.place(stream.visit->call, stream.task.op->op)];
   }
-  void pass_replayed(StreamHead&, const RankCalls&, Picoseconds elapsed);
   static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
+  void pass_all(StreamHead&, const RankCalls&);
+  void pass_replayed(StreamHead&, const RankCalls&, Picoseconds elapsed);
+  void begin_next_part(uint32_t rank);
   void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);
   void disturb(uint32_t rank);
@@ -101,6 +117,8 @@ class EventLoop {
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
+  bool runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses);
+  void no_longer_alone(uint32_t place);
   void come_to_links(std::span<const LinkUse> uses, const Running& first);
   void leave_links(uint32_t place);
   void flow_done(uint32_t place);
@@ -153,10 +171,12 @@ class EventLoop {
   std::vector<Running> group_tasks_;  // `group_` of each stream
   std::vector<Group> groups_;         // of each stream; empty: there are none
   uint32_t group_ = 0;
-  CallMemory memory_;
-  std::vector<RankCalls> calls_;         // of each rank; empty: none runs as one
-  std::vector<uint16_t> first_compute_;  // op of each body; as many as it has: none
-  std::vector<CallLink> links_;          // of each class of links; empty: no call runs as one, or nothing is shared
+  std::map<CallTimes::Key, CallTimes> memory_;
+  std::vector<RankCalls> calls_;               // of each rank; empty: none runs as one
+  std::vector<uint16_t> first_compute_;        // op of each body; as many as it has: none
+  std::vector<std::vector<uint32_t>> unlike_;  // of each body: ranks whose calls of it cost something else
+  std::vector<CallTimes::Wait> part_waits_;    // of the part that is looked at
+  std::vector<LinkUsers> links_;               // of each class of links; empty: all flows are in the network
   std::vector<Meeting> meetings_;
   std::vector<uint32_t> waiting_;   // in meetings
   std::vector<uint32_t> partners_;  // of each task where cores are shared

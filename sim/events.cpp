@@ -49,12 +49,15 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
     for (RankCalls& calls : calls_) calls.bodies.resize(bodies_.size());
+    unlike_.resize(bodies_.size());
     for (const Body& body : problem.plan.bodies) {
       const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
       first_compute_.push_back(static_cast<uint16_t>(compute - body.ops.begin()));
     }
-    if (problem.links) links_.resize(problem.links->capacities.size());
   }
+  // No flow is alone where a link may change under it, nor where it is to be seen what all of them do.
+  if (problem.links && problem.links->changes.empty() && !problem.steps && !problem.task_by_task)
+    links_.resize(problem.links->capacities.size());
 }
 
 template <bool kShares>
@@ -138,11 +141,9 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
     if (streams[other].unended > ticket) return false;
     if constexpr (kShares) {
       while (calls && calls->replay && calls->part.streams >> other & 1) {
-        const uint32_t place = calls->part.place(ticket);
-        const Picoseconds end = calls->replay->end;
-        const Picoseconds time = place == kNone ? end : passed(calls->part, *calls->replay, streams[other].name, place);
-        if (calls->since + time > now_) {
-          if (time != end) push_other(calls->since + time, Other::replay_passes, stream.task.rank);
+        const Picoseconds time = passes_at(*calls, streams[other].name, ticket);
+        if (time > now_) {
+          if (time != calls->until) push_other(time, Other::replay_passes, stream.task.rank);
           break;
         }
         pass_some(stream.task.rank);
@@ -348,6 +349,9 @@ void EventLoop<kShares>::happen_other(Other other, uint32_t index) {
   switch (other) {
     case Other::flow_begins:
       return begin_flow(index);
+    case Other::flow_may_end:
+      if (flows_[index].alone && flows_[index].alone_end == now_) flow_done(index);
+      return;
     case Other::compute_may_end:
       if (sms_.ends(now_, index)) schedule_end(running(sms_.finish(index)), now_, 0);
       return;

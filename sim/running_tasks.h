@@ -13,7 +13,15 @@ namespace pgram::sim {
 /// What happens at an event's time, in the lower bits of Event::what. kFreed: the task at the head of a stream holds it
 /// no longer; kEnded: a stream's tasks before a ticket have ended; kOther: what the next bits say.
 enum Happening : uint64_t { kOther = 0, kFreed = 1, kEnded = 2 };
-enum class Other : uint64_t { flow_begins, compute_may_end, link_changes, step_begins, replay_passes, replay_ends };
+enum class Other : uint64_t {
+  flow_begins,
+  flow_may_end,
+  compute_may_end,
+  link_changes,
+  step_begins,
+  replay_passes,
+  replay_ends
+};
 
 /// A task at the head of its stream. A stream has one at a time, which has the stream's number; those of a group have
 /// further numbers in a row, and the stream's own stands for all.
@@ -69,7 +77,15 @@ struct Meeting {
 struct Flow {
   std::vector<uint32_t> running;  // whose transfer is a flow now, or will be after its latency
   bool flows = false;
-  Picoseconds alone_end = 0;  // when it would end if it met nobody
+  bool alone = false;                    // nobody is on its links, so that no rates need working out
+  Picoseconds begin = 0, alone_end = 0;  // when it would end if it met nobody
+};
+
+/// A class of links that may be full.
+struct LinkUsers {
+  uint32_t flows = 0;         // that run one by one
+  uint32_t alone = kNone;     // the place of the only one, if it is alone on all its links
+  uint32_t of_calls = kNone;  // the rank that may use it in calls that run as one
 };
 
 /// Tasks of the largest group; 0 where there are none.

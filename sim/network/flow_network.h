@@ -25,6 +25,8 @@ class FlowNetwork {
   void start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses);
   /// Flow `id` has run since `began`, alone on its links, which nobody had to know until now.
   void join(double began, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses);
+  /// Rate of a flow that nobody shares its links with.
+  double rate_alone(double limit, std::span<const LinkUse> uses) const { return rates_.rate_alone(limit, uses); }
   bool idle() const;
   /// When the next flow ends if nothing else happens before; works the rates out where they are not known. Infinity
   /// where all that run stand still (on links of capacity 0).

@@ -1,0 +1,222 @@
+// What happens while calls run as one: whoever waits for a task in the middle is woken, and when something from outside
+// changes the device's speed or comes to the calls' links, the tasks go on one by one from where they are.
+#include <algorithm>
+
+#include "sim/event_loop.h"
+
+namespace pgram::sim {
+
+/// All tasks of the stream in the part have ended.
+template <bool kShares>
+void EventLoop<kShares>::pass_all(StreamHead& stream, const RankCalls& calls) {
+  const CallTimes& times = *calls.replay;
+  const CallPart& part = calls.part;
+  const CallTimes::Row& row = times.rows[stream.name];
+  if (row.count == 0) return;
+  const Span* const spans = times.spans.data() + row.first;
+  const bool some_passed = stream.ticket == kNoTicket || stream.task.op->op != spans->op ||
+                           stream.visit->call != (row.own ? part.call : part.next);
+  if (some_passed) return pass_replayed(stream, calls, times.end + 1);
+
+  ended_ += row.count;
+  if (Span* const written = stream.task.span) {
+    const uint32_t rank = ranks_[stream.task.rank].instance->rank;
+    for (uint32_t i = 0; i < row.count; ++i) {
+      Span& span = written[i];
+      span = spans[i];
+      span.rank = rank;
+      span.call = i < row.own ? part.call : part.next;
+      span.start += calls.since;
+      span.end += calls.since;
+    }
+    stream.task.span = written + row.count;
+  }
+  stream.done = std::max(stream.done, calls.since + row.end);
+  last_end_ = std::max(last_end_, stream.done);
+  stream.waits_met = 0;
+  const uint32_t of_next = row.count - row.own;
+  const StreamOp* const ops = ranks_[stream.task.rank].ops;
+  bool has_more = true;
+  const auto next_visit = [&] {
+    has_more = stream.visit->next != 0;
+    stream.visit += stream.visit->next;
+    stream.task.op = ops + stream.visit->first_op;
+  };
+  if (row.own) next_visit();
+  if (of_next && stream.task.op[of_next - 1].last) {
+    next_visit();
+  } else {
+    stream.task.op += of_next;
+  }
+  stream.ticket = has_more ? stream.visit->first_ticket + stream.task.op->op : kNoTicket;
+}
+
+/// The stream's tasks of the part that end before `elapsed`, counted from its beginning, have ended: the next one
+/// comes.
+template <bool kShares>
+void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls, Picoseconds elapsed) {
+  if (!is_part(stream, calls.part)) return;
+  const CallPart& part = calls.part;
+  const StreamOp* const ops = ranks_[stream.task.rank].ops;
+  const Instance& instance = *ranks_[stream.task.rank].instance;
+  const StreamOrder::Visit* visit = stream.visit;
+  const StreamOp* op = stream.task.op;
+  Span* span = stream.task.span;
+  const CallTimes::Op* times = calls.replay->ops.data() + (visit->call == part.call ? 0 : part.count);
+  Picoseconds end = -1;
+  bool over = false;
+  while (!over && times[op->op].end < elapsed) {
+    end = std::max(end, times[op->op].end);
+    if (span) {
+      const Picoseconds begin = calls.since + times[op->op].begin;
+      *span++ = make_span(instance, visit->call, op->op, stream.name, begin, begin, calls.since + times[op->op].end);
+    }
+    ++ended_;
+    if (!op->last) {
+      ++op;
+      over = visit->call == part.next && op->op >= part.next_count;
+    } else if (!visit->next) {
+      stream.ticket = kNoTicket;
+      over = true;
+    } else {
+      visit += visit->next;
+      op = ops + visit->first_op;
+      times = calls.replay->ops.data() + part.count;
+      over = visit->call != part.next || op->op >= part.next_count;
+    }
+  }
+  if (end < 0) return;
+  stream.done = std::max(stream.done, calls.since + end);
+  last_end_ = std::max(last_end_, stream.done);
+  stream.waits_met = 0;
+  stream.visit = visit;
+  stream.task.op = op;
+  stream.task.span = span;
+  if (stream.ticket != kNoTicket) stream.ticket = visit->first_ticket + op->op;
+}
+
+/// The part has ended, and another begins.
+template <bool kShares>
+void EventLoop<kShares>::begin_next_part(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  StreamHead* const streams = streams_.data() + ranks_[r].first_stream;
+  each_bit(calls.part.streams, [&](uint32_t d) {
+    pass_all(streams[d], calls);
+    streams[d].unended = streams[d].ticket;
+  });
+  const RankCalls::Timed& next = calls.parts[++calls.at];
+  calls.since = next.begin;
+  calls.replay = next.times;
+  calls.part = part_of(next, calls.part.streams);
+}
+
+/// Somebody waits for a task in the middle, or for its stream: what has ended is passed, and streams that are past the
+/// last part go on.
+template <bool kShares>
+void EventLoop<kShares>::pass_some(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  if (!calls.replay) return;  // disturbed meanwhile
+  if (calls.until <= now_) return end_replay(r);
+  const Rank& rank = ranks_[r];
+  StreamHead* const of_rank = streams_.data() + rank.first_stream;
+  const uint32_t streams = calls.part.streams;
+  while (calls.since + calls.replay->end <= now_) begin_next_part(r);
+  const bool is_last = calls.at_last();
+  each_bit(streams, [&](uint32_t d) {
+    StreamHead& stream = of_rank[d];
+    pass_replayed(stream, calls, now_ - calls.since + 1);
+    stream.unended = stream.ticket;
+    if (is_last && !is_part(stream, calls.part) && d != compute_of(rank)) calls.part.streams &= ~(1u << d);
+  });
+  const uint32_t free = streams & ~calls.part.streams;
+  each_bit(streams, [&](uint32_t d) { pass_ended(of_rank[d], of_rank[d].ticket); });
+  each_bit(free, [&](uint32_t d) { try_head(of_rank[d]); });
+}
+
+template <bool kShares>
+void EventLoop<kShares>::end_replay(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  if (!calls.replay || calls.until != now_) return;  // over, or disturbed meanwhile
+  const uint32_t first = ranks_[r].first_stream, streams = calls.part.streams;
+  while (!calls.at_last()) begin_next_part(r);
+  each_bit(streams, [&](uint32_t d) {
+    pass_all(streams_[first + d], calls);
+    streams_[first + d].unended = streams_[first + d].ticket;
+  });
+  calls.replay = nullptr;
+  each_bit(streams, [&](uint32_t d) { pass_ended(streams_[first + d], streams_[first + d].ticket); });
+  each_bit(streams, [&](uint32_t d) { try_head(streams_[first + d]); });
+}
+
+/// Goes on task by task. What ends at this very moment has not ended yet.
+template <bool kShares>
+void EventLoop<kShares>::disturb(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  const Rank& rank = ranks_[r];
+  while (calls.since + calls.replay->end < now_) begin_next_part(r);
+  const CallTimes& times = *calls.replay;
+  const Picoseconds elapsed = now_ - calls.since;
+  calls.disturbed = calls.part.call;
+  uint32_t computes = kNone;
+  each_bit(calls.part.streams, [&](uint32_t d) {
+    const uint32_t index = rank.first_stream + d;
+    StreamHead& stream = streams_[index];
+    pass_replayed(stream, calls, elapsed);
+    stream.unended = stream.ticket;
+    if (!is_part(stream, calls.part) || times_of(stream, calls).begin >= elapsed) return;
+    const Running& task = stream.task;
+    const uint32_t call = stream.visit->call;
+    const auto [begin, end] = times_of(stream, calls);
+    const Picoseconds arrival = calls.since + begin;
+    stream.arrived = true;
+    if (task.span) *task.span = make_span(*rank.instance, call, task.op->op, stream.name, arrival, arrival, arrival);
+    const bool is_compute = task.op->comm == kNoComm;
+    if (kShares && problem_.shared_sms && is_compute && task.op->hold > 0) {
+      computes = index;
+      return;
+    }
+    if (const TransferCost* transfer = kShares && problem_.shared_sms ? transfer_of(task) : nullptr)
+      sms_.take(now_, r, transfer->sm_share);
+    if (!is_compute && shares_links(place_of(task), task)) return go_on_as_flow(task, arrival);
+    schedule_end(task, arrival, end - begin);
+  });
+  if (computes != kNone) {
+    const StreamOp& computed = *streams_[computes].task.op;
+    const uint16_t op = computed.op;
+    double left = static_cast<double>(computed.hold);
+    Picoseconds at = times.ops[op].begin;
+    for (const CallTimes::Slowed& slowed : times.slowed) {
+      if (slowed.op != op || slowed.at > elapsed) continue;
+      left = slowed.left;
+      at = slowed.at;
+    }
+    push_other(sms_.resume(calls.since + at, r, computes, left), Other::compute_may_end, r);
+  }
+  calls.replay = nullptr;
+  each_bit(calls.part.streams, [&](uint32_t d) {
+    if (!streams_[rank.first_stream + d].arrived) try_head(streams_[rank.first_stream + d]);
+  });
+}
+
+/// The transfer of a call that is no longer one: its latency or its bytes are on their way.
+template <bool kShares>
+void EventLoop<kShares>::go_on_as_flow(const Running& task, Picoseconds arrival) {
+  const uint32_t place = place_of(task);
+  const TransferCost& transfer = *transfer_of(task);
+  const Picoseconds begin = arrival + transfer.latency;
+  Flow& flow = flows_[place];
+  flow.running.assign(1, task.stream);
+  if (begin >= now_) return push_other(begin, Other::flow_begins, place);
+  const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
+  flow.flows = true;
+  flow.begin = begin;
+  flow.alone_end = begin + std::llround(transfer.bytes / transfer.limit);
+  for (const LinkUse& use : uses) ++links_[use.link].flows;
+  if (runs_alone(place, transfer, uses)) return;
+  network_.join(static_cast<double>(begin), place, transfer.bytes, transfer.limit, uses);
+  if (problem_.first_span) contention_.begin(begin, place, task_of(task), uses);
+}
+
+template class EventLoop<true>;
+
+}  // namespace pgram::sim

@@ -1,0 +1,194 @@
+// Parts of calls that run as one: what belongs to them, what follows them at once, and when their tasks end.
+#include <algorithm>
+
+#include "sim/event_loop.h"
+
+namespace pgram::sim {
+
+/// A call from its first compute op on.
+template <bool kShares>
+CallPart EventLoop<kShares>::part_at(const StreamOrder::Visit& visit) const {
+  CallPart part;
+  part.visit = &visit;
+  part.call = visit.call;
+  part.body = visit.body;
+  part.first = first_compute_[visit.body];
+  part.count = static_cast<uint16_t>(problem_.plan.bodies[visit.body].ops.size());
+  part.first_ticket = visit.first_ticket;
+  return part;
+}
+
+template <bool kShares>
+void EventLoop<kShares>::set_next(CallPart& part, const StreamOrder::Visit& next) const {
+  part.next = next.call;
+  part.next_body = next.body;
+  part.next_ticket = next.first_ticket;
+  part.next_count = first_compute_[next.body];
+}
+
+template <bool kShares>
+CallPart EventLoop<kShares>::part_of(const RankCalls::Timed& timed, uint32_t streams) const {
+  CallPart part = part_at(*timed.visit);
+  part.streams = streams;
+  if (timed.times->key.next_body != CallTimes::kNoBody) set_next(part, timed.visit[timed.visit->next]);
+  return part;
+}
+
+template <bool kShares>
+Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, uint8_t stream, uint32_t ticket) const {
+  auto timed = calls.parts.end();
+  do {
+    --timed;
+  } while (timed != calls.parts.begin() + static_cast<ptrdiff_t>(calls.at) &&
+           timed->visit->first_ticket + first_compute_[timed->visit->body] > ticket);
+  const uint32_t place = part_of(*timed, 0).place(ticket);
+  return place == kNone ? calls.until : timed->begin + passed(part_of(*timed, 0), *timed->times, stream, place);
+}
+
+/// The part of the call right after that of `before`, which begins when `before` has ended; false if it is not closed
+/// then, or a stream could go on before.
+template <bool kShares>
+bool EventLoop<kShares>::follows(uint32_t r, const CallPart& before, const CallTimes& times, CallPart& part) {
+  if (!before.visit->next) return false;
+  const StreamOrder::Visit& visit = before.visit[before.visit->next];
+  const ClosedBody& body = look_at(r, visit.body);
+  // Adjacent calls: a stream that both have tasks for goes from one to the other.
+  if (visit.call != before.call + 1 || !body.closed || body.streams != before.streams) return false;
+  if (before.body != visit.body && !are_free(body)) return false;
+  Rank& rank = ranks_[r];
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  part = part_at(visit);
+  part.streams = before.streams;
+  if (part.first > 0 && before.next == kNone) return false;
+  bool ready = true;
+  each_bit(part.streams & ~body.gated, [&](uint32_t d) {
+    if (times.is_late(streams[d].name) || d == compute_of(rank)) return;
+    ready &= body.ops_from[d] && waits_for_end(rank, visit, rank.ops[body.first_from[d]], before, times);
+  });
+  const uint32_t begin = calls_[r].part.first_ticket + calls_[r].part.first;
+  const StreamOrder::Wait* const waits = rank.waits + visit.first_wait;
+  for (uint32_t i = 0; i < visit.num_waits && ready; ++i)
+    ready = waits[i].op < part.first || waits[i].ticket >= begin || streams[waits[i].stream].unended > waits[i].ticket;
+  if (!ready) return false;
+  part_waits_.clear();
+  if (visit.next && !next_follows(r, before.visit[before.visit->next + visit.next], part)) return false;
+  uint32_t oldest = visit.first_ticket;
+  for (uint32_t d = 0; d < rank.num_streams; ++d)
+    oldest = part.streams >> d & 1 ? oldest : std::min(oldest, streams[d].unended);
+  return part.tasks() >= kFewestReplayed && part.last_ticket() - oldest < problem_.launch_window;
+}
+
+/// Adds the next call's tasks before its first compute task to a part that follows another.
+template <bool kShares>
+bool EventLoop<kShares>::next_follows(uint32_t r, const StreamOrder::Visit& next, CallPart& part) {
+  if (first_compute_[next.body] == 0) return true;
+  const ClosedBody& body = look_at(r, next.body);
+  if (next.call != part.call + 1 || !body.closed || (body.streams_before & ~part.streams)) return false;
+  if (next.body != part.body && !are_free(body)) return false;
+  set_next(part, next);
+  const Rank& rank = ranks_[r];
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  const uint32_t begin = calls_[r].part.first_ticket + calls_[r].part.first;
+  const StreamOrder::Wait* const waits = rank.waits + next.first_wait;
+  for (uint32_t i = 0; i < next.num_waits; ++i) {
+    const StreamOrder::Wait& wait = waits[i];
+    if (wait.op >= part.next_count) continue;
+    if (part.place(wait.ticket) != kNone) {
+      part_waits_.push_back({wait.op, wait.ticket - part.first_ticket});
+    } else if (wait.ticket < begin && streams[wait.stream].unended <= wait.ticket) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Parts that follow at once and whose times are known.
+template <bool kShares>
+void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double share) {
+  RankCalls& calls = calls_[r];
+  const Rank& rank = ranks_[r];
+  calls.parts.assign(1, {calls.part.visit, &first, now_});
+  calls.at = 0;
+  calls.until = now_ + first.end;
+  CallPart part = calls.part, next;
+  while (follows(r, part, *calls.parts.back().times, next)) {
+    const CallTimes* const known = find_times(r, next, share);
+    if (!known || known->waits != part_waits_) return;
+    const StreamOrder::Visit& visit = *next.visit;
+    if (visit.next && !known->is_late(streams_[rank.first_stream + compute_of(rank)].name)) {
+      const StreamOrder::Visit& later = next.visit[visit.next];
+      if (!waits_for_end(rank, later, rank.ops[later.first_op], next, *known)) return;
+    }
+    calls.parts.push_back({next.visit, known, calls.until});
+    calls.until += known->end;
+    part = next;
+  }
+}
+
+/// When a stream is past all its tasks up to the one at `place`, which may itself be on another stream.
+template <bool kShares>
+Picoseconds EventLoop<kShares>::passed(const CallPart& part, const CallTimes& times, uint8_t stream,
+                                       uint32_t place) const {
+  Picoseconds time = 0;
+  const auto look = [&](uint16_t body, uint32_t first, uint32_t count, uint32_t base) {
+    const BodyStreams& streams = bodies_[body];
+    for (uint32_t i = streams.first[stream]; i < streams.first[stream + 1]; ++i) {
+      const uint32_t op = streams.ops[i];
+      if (op >= count || base + op > place) break;
+      if (op >= first) time = times.ops[base + op].end;
+    }
+  };
+  look(part.body, part.first, part.count, 0);
+  if (part.next != kNone) look(part.next_body, 0, part.next_count, part.count);
+  return time;
+}
+
+/// Whether what the stream does after the part, of a call that follows or at whose tasks it is now, can begin only when
+/// the last task of the part has ended.
+template <bool kShares>
+bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallPart& part,
+                                       const CallTimes& times) const {
+  const StreamOrder::Visit* visit = stream.visit;
+  const StreamOp* op = stream.task.op;
+  const auto is_over = [&] {
+    // Of calls and of ops before the part; they belong to those before it.
+    const bool before = visit->call < part.call || (visit->call == part.call && op->op < part.first);
+    return before || part.place(visit->call, op->op) != kNone;
+  };
+  while (is_over()) {
+    if (visit->call >= part.call && !op->last) {
+      ++op;
+    } else if (visit->next) {
+      visit += visit->next;
+      op = rank.ops + visit->first_op;
+    } else {
+      return true;
+    }
+  }
+  return waits_for_end(rank, *visit, *op, part, times);
+}
+
+template <bool kShares>
+bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamOrder::Visit& visit, const StreamOp& op,
+                                       const CallPart& part, const CallTimes& times) const {
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
+  const auto until_end = [&](uint32_t other, uint32_t ticket) {
+    if (const uint32_t place = part.place(ticket); place != kNone)
+      return passed(part, times, streams[other].name, place) == times.end;
+    // A later task of a stream that is busy until the end.
+    return times.is_late(streams[other].name) && ticket >= part.first_ticket + part.first;
+  };
+  for (int i = 0; i < op.num_waits; ++i) {
+    const auto [before, other] = rank.own_waits[op.first_wait + i];
+    if (until_end(other, visit.first_ticket + before)) return true;
+  }
+  for (uint32_t i = 0; i < visit.num_waits; ++i) {
+    const StreamOrder::Wait& wait = rank.waits[visit.first_wait + i];
+    if (wait.op == op.op && until_end(wait.stream, wait.ticket)) return true;
+  }
+  return false;
+}
+
+template class EventLoop<true>;
+
+}  // namespace pgram::sim
