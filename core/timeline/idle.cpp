@@ -61,6 +61,7 @@ class Explainer {
         stream_(spans.front().stream),
         spans_(spans),
         compute_(stream_ == static_cast<uint8_t>(Stream::compute) ? graph.compute(rank) : nullptr),
+        alike_(graph.all_alike(graph.role(rank))),
         last_(graph.last()),
         pieces_(pieces) {
     if (stream_ == static_cast<uint8_t>(Stream::compute) && graph.plan().mesh.size[2] > 1) find_phases();
@@ -88,8 +89,8 @@ class Explainer {
   }
 
   bool is_lone_collective(const Span& span, Picoseconds from) {
-    const uint16_t op =
-        span.start <= graph_.step().end ? graph_.lone_collective_before(span, rank_, from) : StepGraph::kNoOp;
+    if (!alike_ || span.start > graph_.step().end) return false;
+    const uint16_t op = graph_.lone_collective_before(span, rank_, from);
     if (op == StepGraph::kNoOp) return false;
     pieces_.add(stream_, IdleReason::task, Task{rank_, span.call, op}, true, from, span.start);
     pieces_.close();
@@ -169,13 +170,12 @@ class Explainer {
         add(IdleReason::host, task, false, std::max(from, span.end), to);
         to = std::max(from, span.end);
       }
-      if (!is_communication(graph_.kernel(*awaited))) {
-        return add_awaited(IdleReason::task, awaited, span.start, from, to);
-      }
+      const Kernel kernel = graph_.kernel(*awaited);
+      if (!is_communication(kernel)) return add_awaited(IdleReason::task, awaited, span.start, from, to);
       const Task member = graph_.slowest(*awaited);
-      const Picoseconds work = graph_.work(*awaited, member);
+      const Picoseconds work = graph_.work(span, member == *awaited ? span : graph_.span(member));
       if (work < to) {
-        working(*awaited, std::max(from, work), to);
+        working(*awaited, span, kernel, std::max(from, work), to);
         to = std::max(from, work);
       }
       if (span.start < to) {
@@ -187,9 +187,9 @@ class Explainer {
   }
 
   /// A transfer of this rank is under way; what it lost on shared links is counted at its end.
-  void working(Task task, Picoseconds from, Picoseconds to) {
-    Picoseconds lost_until = graph_.span(task).end;
-    for (const Contention& other : graph_.contention(task)) {
+  void working(Task task, const Span& span, Kernel kernel, Picoseconds from, Picoseconds to) {
+    Picoseconds lost_until = span.end;
+    for (const Contention& other : graph_.contention(span)) {
       const Picoseconds lost_from = std::max(from, lost_until - other.lost);
       if (lost_from < to && lost_from < lost_until) {
         pieces_.add_link(stream_, {other.rank, other.call, other.op}, lost_from, std::min(to, lost_until));
@@ -197,7 +197,7 @@ class Explainer {
       }
       lost_until = std::max(from, lost_until - other.lost);
     }
-    add(in_pipeline(task, IdleReason::task, from), task, true, from, to);
+    add(in_pipeline(kernel, IdleReason::task, from), task, true, from, to);
   }
 
   /// A communication of this rank waits for the member that comes last, and that for what keeps it.
@@ -208,6 +208,7 @@ class Explainer {
       add(IdleReason::host, task, false, explained, to);
       to = explained;
     }
+    if (from >= to) return;
     const Kernel kernel = graph_.kernel(task);
     IdleReason reason = kernel == Kernel::recv   ? IdleReason::sender
                         : kernel == Kernel::send ? IdleReason::receiver
@@ -215,7 +216,7 @@ class Explainer {
     if (kernel != Kernel::recv && kernel != Kernel::send && crosses_stages(member)) {
       if (computes_) reason = phase_at(from);
     } else {
-      reason = in_pipeline(task, reason, from);
+      reason = in_pipeline(kernel, reason, from);
     }
     const auto keeps = graph_.explains(member);
     if (!keeps) return add_awaited(reason, member, arrives, from, to);
@@ -235,8 +236,8 @@ class Explainer {
   }
 
   /// The reason, or the pipeline's where the compute stream waits for a message between stages.
-  IdleReason in_pipeline(Task task, IdleReason reason, Picoseconds time) const {
-    return computes_ && is_point_to_point(graph_.kernel(task)) ? phase_at(time) : reason;
+  IdleReason in_pipeline(Kernel kernel, IdleReason reason, Picoseconds time) const {
+    return computes_ && is_point_to_point(kernel) ? phase_at(time) : reason;
   }
 
   /// Split where the awaited task begins.
@@ -256,6 +257,7 @@ class Explainer {
   uint8_t stream_;
   std::span<const Span> spans_;
   const StepGraph::Compute* compute_;
+  bool alike_;
   std::optional<Task> last_;
   Pieces& pieces_;
   bool computes_ = false;  ///< a pipeline's compute stream, so that there are phases

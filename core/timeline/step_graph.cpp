@@ -252,14 +252,13 @@ std::optional<Task> StepGraph::partner(const Task& task) const {
 
 Picoseconds StepGraph::work(const Task& task) const {
   if (!is_communication(kernel(task))) return span(task).start;
-  return work(task, slowest(task));
+  return work(span(task), span(slowest(task)));
 }
 
-Picoseconds StepGraph::work(const Task& task, const Task& slowest) const {
+Picoseconds StepGraph::work(const Span& own, const Span& slowest) const {
   constexpr Picoseconds kUnit = 1000;  // of Span::wait()
-  const Span& own = span(task);
   const Picoseconds known = std::min(own.start + own.wait(), own.end);
-  const Picoseconds latest = span(slowest).start;
+  const Picoseconds latest = slowest.start;
   return latest >= known && latest < known + kUnit ? std::min(latest, own.end) : known;
 }
 
@@ -281,8 +280,8 @@ std::optional<Task> StepGraph::explains(const Task& task) const {
   return last;
 }
 
-std::span<const Contention> StepGraph::contention(const Task& task) const {
-  const uint32_t index = index_of(task);
+std::span<const Contention> StepGraph::contention(const Span& span) const {
+  const uint32_t index = index_of(span);
   if (!is_contended(index)) return {};
   const auto range = std::ranges::equal_range(contention_, index, {}, &Contention::span);
   return {range.begin(), range.end()};

@@ -33,12 +33,14 @@ class StepGraph {
   Kernel kernel(const Task& task) const { return op(task).kernel; }
   Category category(const Task& task) const { return op(task).category; }
   uint32_t role(uint32_t rank) const { return roles_[rank]; }
+  /// Whether all ranks of a role have the same spans.
+  bool all_alike(uint32_t role) const { return one_class_[role]; }
 
   /// When a task began to work: its span's start, after the waiting for its partners. Spans keep whole nanoseconds of
   /// waiting; where the partners' spans say it to the picosecond, so does this.
   Picoseconds work(const Task&) const;
-  /// Of a communication whose slowest member is known.
-  Picoseconds work(const Task&, const Task& slowest) const;
+  /// Of a communication whose slowest member is known, by their spans.
+  Picoseconds work(const Span&, const Span& slowest) const;
   /// What a rank's compute stream did where it holds no communication, and the rank's spans are in the plan's order and
   /// end in it, so that every task works from its span's start on. Null where it is not known to be so.
   struct Compute {
@@ -61,12 +63,13 @@ class StepGraph {
   std::optional<Task> explains(const Task&) const;
   /// Most of the waiting of a simulation in short: the op of the span's call that explains the span's start, where it
   /// is a collective of ranks that are all alike, had all links for itself and was at work from `from` or before on.
-  /// kNoOp where it is not, or where that is not seen at once. Only for what is after a gap of a Compute, which begins
-  /// at `from`.
+  /// kNoOp where it is not, or where that is not seen at once. Only where all ranks of the role are alike, and for what
+  /// is after a gap of a Compute, which begins at `from`.
   uint16_t lone_collective_before(const Span&, uint32_t rank, Picoseconds from) const;
   static constexpr uint16_t kNoOp = BodyOrders::kNone;
   /// With whom the task shared links, and how much later it ended because of that.
-  std::span<const Contention> contention(const Task&) const;
+  std::span<const Contention> contention(const Task& task) const { return contention(span(task)); }
+  std::span<const Contention> contention(const Span&) const;
   /// The task that ends last in the step; of several the one of the lowest rank. Nothing if the step has no spans.
   std::optional<Task> last() const { return last_; }
 
@@ -156,7 +159,6 @@ inline uint32_t StepGraph::index_of(const Task& task) const {
 }
 
 inline uint16_t StepGraph::lone_collective_before(const Span& task, uint32_t rank, Picoseconds from) const {
-  if (!one_class_[roles_[rank]]) return kNoOp;
   const RankTasks& tasks = ranks_[rank];
   for (const uint16_t op : order_.bodies().waits_of(tasks.order->op({task.call, task.op}))) {
     const BodyOrders::OpOrder& awaited = tasks.order->op({task.call, op});
