@@ -107,7 +107,7 @@ const std::vector<MemoryBound::Stage>& MemoryBound::stages(const Model& model, c
   of_kinds.dp = 1;
   Workload one = work;
   one.global_batch = work.micro_batch;
-  const Plan plan = make_plan(small, of_kinds, one);
+  const Plan plan = make_unlinked_plan(small, of_kinds, one);
   for (const Program& program : plan.programs) {
     Stage stage;
     for (const Pool& pool : program.pools) {
@@ -179,7 +179,7 @@ MemoryPoint largest_model(const Model& family, uint32_t gpus, uint64_t device_me
       if (!is_legal(member, layout, point.workload)) continue;
       if (bound.fullest(member, layout, point.workload) > device_memory) continue;
       const std::vector<MemoryBill> bills =
-          memory_bill(make_plan(member, layout, shortest_step(layout, point.workload)));
+          memory_bill(make_unlinked_plan(member, layout, shortest_step(layout, point.workload)));
       if (bills[fullest_role(bills)].total > device_memory) continue;
       best = size;
       point.fits = true;
@@ -189,7 +189,8 @@ MemoryPoint largest_model(const Model& family, uint32_t gpus, uint64_t device_me
   if (!point.fits) return point;
   point.model = family_member(family, best);
   point.parameters = parameter_count(point.model);
-  divide_up(make_plan(point.model, point.layout, shortest_step(point.layout, point.workload)), device_memory, point);
+  divide_up(make_unlinked_plan(point.model, point.layout, shortest_step(point.layout, point.workload)), device_memory,
+            point);
   return point;
 }
 

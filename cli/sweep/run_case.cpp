@@ -4,8 +4,6 @@
 #include <array>
 
 #include "core/base/errors.h"
-#include "core/plan/memory_bill.h"
-#include "core/plan/verify.h"
 #include "core/planner/planner.h"
 #include "core/timeline/idle.h"
 #include "core/timeline/lookup.h"
@@ -108,10 +106,10 @@ void simulate_case(const Case& inputs, const PlannedCase& planned, const Cluster
   add_whole_run(result.timeline, summary, cluster, figures);
 }
 
-void require_verified(const PlannedCase& planned) {
+void require_verified(const PlannedCase& planned, KnownPlans& known) {
   PlannedCase::Verdict& verdict = *planned.verdict;
   std::call_once(verdict.once, [&] {
-    verdict.error = verify(*planned.plan);
+    verdict.error = known.link_and_verify(verdict.plan);
     if (verdict.error.empty()) verdict.order.emplace(*planned.plan);
   });
   if (!verdict.error.empty()) throw RunError("the plan is not valid: " + verdict.error);
@@ -139,8 +137,12 @@ PlannedCase plan_case(const Case& inputs, Inputs& known) {
   try {
     const Model& model = known.model(inputs.model);
     try {
-      planned.plan = std::make_shared<const Plan>(make_plan(model, inputs.layout, inputs.workload));
+      auto plan = std::make_shared<Plan>(make_unlinked_plan(model, inputs.layout, inputs.workload));
+      const std::vector<MemoryBill> bills = memory_bill(*plan);
+      planned.memory = bills[fullest_role(bills)];
       planned.verdict = std::make_shared<PlannedCase::Verdict>();
+      planned.verdict->plan = plan;
+      planned.plan = std::move(plan);
     } catch (const InputError& error) {  // degrees, or a schedule that is for others
       planned.unfit = error.what();
       return planned;
@@ -158,8 +160,7 @@ Outcome run_case(const Case& inputs, const PlannedCase& planned, Inputs& known) 
   if (!planned.plan) return outcome;
   try {
     const Cluster& cluster = known.cluster(inputs.cluster);
-    const std::vector<MemoryBill> bills = memory_bill(*planned.plan);
-    const MemoryBill& fullest = bills[fullest_role(bills)];
+    const MemoryBill& fullest = planned.memory;
     const Bytes available = cluster.device.memory_bytes;
     outcome.figures.memory_bytes = static_cast<double>(fullest.total);
     outcome.figures.memory_headroom = static_cast<double>(available) - static_cast<double>(fullest.total);
@@ -167,7 +168,7 @@ Outcome run_case(const Case& inputs, const PlannedCase& planned, Inputs& known) 
       outcome.unfit = "needs " + format_bytes(fullest.total) + " of " + format_bytes(available) + " a device, " +
                       format_bytes(fullest.total - available) + " too much: " + breakdown_text(fullest);
     } else {
-      require_verified(planned);
+      require_verified(planned, known.plans());
       simulate_case(inputs, planned, cluster, known.simulations(), outcome);
     }
   } catch (const std::exception& error) {

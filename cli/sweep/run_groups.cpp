@@ -42,7 +42,8 @@ unsigned threads_or_all(unsigned threads) {
 
 void run_groups(const Grid& grid, const GroupWork& work, unsigned threads, std::stop_token stop) {
   threads = threads_or_all(threads);
-  ThreadInputs inputs;
+  const auto plans = std::make_shared<KnownPlans>();
+  ThreadInputs inputs([&] { return Inputs(plans); });
   const tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, threads);
   tbb::task_arena arena(static_cast<int>(threads));
   arena.execute([&] {

@@ -178,6 +178,7 @@ void CallWalker::start(const Program& program) {
   clocks_.assign(1, {});
   clock_.fill(0);
   clock_before_.clear();
+  clock_after_.clear();
   learned_.clear();
   first_before_.resize(program.calls.size());
   first_learned_.assign(program.calls.size() + 1, 0);
@@ -229,7 +230,12 @@ bool CallWalker::implied(int stream, const Needed& needed, size_t call, const Bo
 LinkClock CallWalker::clock_at(uint32_t sequence) const {
   const size_t c = static_cast<size_t>(std::ranges::upper_bound(first_task_, sequence - 1) - first_task_.begin()) - 1;
   const BodyEffect& of = effect(program_->calls[c].body);
-  return clock_of(c, of, of.step_of[sequence - 1 - first_task_[c]]);
+  const size_t index = of.step_of[sequence - 1 - first_task_[c]];
+  const uint8_t stream = of.steps[index].stream;
+  if (index != of.last[stream]) return clock_of(c, of, index);
+  LinkClock clock = clocks_[clock_after_[first_before_[c] + of.place[stream]]];
+  clock[stream] = sequence;
+  return clock;
 }
 
 /// What a call's step knows when it has ended.
@@ -246,13 +252,23 @@ LinkClock CallWalker::clock_of(size_t call, const BodyEffect& of, size_t index) 
   return clock;
 }
 
+/// What a stream knows after a call that has no other: all that its steps have learned.
+LinkClock CallWalker::clock_of_alone(size_t call, uint8_t stream) const {
+  LinkClock clock = clocks_[clock_[stream]];
+  for (size_t i = first_learned_[call]; i < first_learned_[call + 1]; ++i) join(clock, learned_[i].clock);
+  return clock;
+}
+
 /// What the call's streams know after it.
 void CallWalker::leave(size_t call, const BodyEffect& of) {
+  const bool has_learned = first_learned_[call] < first_learned_[call + 1];
   for (const uint8_t s : of.streams) {
-    const bool is_same = of.steps[of.last[s]].knows == 1u << s && first_learned_[call] == first_learned_[call + 1];
-    if (is_same) continue;
-    clock_[s] = static_cast<uint32_t>(clocks_.size());
-    clocks_.push_back(clock_of(call, of, of.last[s]));
+    if (has_learned || of.steps[of.last[s]].knows != 1u << s) {
+      const LinkClock clock = of.streams.size() == 1 ? clock_of_alone(call, s) : clock_of(call, of, of.last[s]);
+      clock_[s] = static_cast<uint32_t>(clocks_.size());
+      clocks_.push_back(clock);
+    }
+    clock_after_.push_back(clock_[s]);
   }
 }
 

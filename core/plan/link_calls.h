@@ -75,6 +75,7 @@ class CallWalker {
   bool implied(int stream, const Needed&, size_t call, const BodyEffect&, const Step&) const;
   LinkClock clock_at(uint32_t sequence) const;
   LinkClock clock_of(size_t call, const BodyEffect&, size_t step) const;
+  LinkClock clock_of_alone(size_t call, uint8_t stream) const;
 
   std::vector<BodyEffect> effects_;
   std::vector<uint16_t> effect_of_;  ///< by body
@@ -85,7 +86,7 @@ class CallWalker {
   /// A stream's clock, but for its own sequence. It changes at the end of a call and is kept for each time it does.
   std::vector<LinkClock> clocks_;
   std::array<uint32_t, kStreams> clock_{};              ///< of each stream: the one that it has now
-  std::vector<uint32_t> clock_before_;                  ///< by call: the clocks with which its streams came
+  std::vector<uint32_t> clock_before_, clock_after_;    ///< by call: the clocks with which its streams came and went
   std::vector<Learned> learned_;                        ///< by call
   std::vector<uint32_t> first_before_, first_learned_;  ///< of each call
 };

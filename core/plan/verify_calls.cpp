@@ -142,6 +142,7 @@ class CallWalk {
         if (!recorded_[sync->slot()]) return false;
         learned_.push_back({sync->op, events_[sync->slot()]});
       }
+      if (facts.ops.size() == 1) take_in(facts.ops[0].stream);  // nothing comes before what it has waited for
       for (const Sync* s = first; s < sync; ++s) {
         if (!s->records()) continue;
         events_[s->slot()] = clock_after(facts, s->op);
@@ -190,14 +191,24 @@ class CallWalk {
     return clock;
   }
 
+  /// A stream knows what was learned in a call that has no other.
+  void take_in(uint8_t stream) {
+    if (learned_.empty()) return;
+    for (const Learned& learned : learned_) take_later(clocks_[stream], learned.clock);
+    learned_.clear();
+    meeting_[stream] = {};
+  }
+
   /// What the call's streams know after it.
   void leave(const BodyFacts& facts) {
-    if (learned_.empty() && have_met(facts)) {
+    if (facts.streams.size() == 1) {
+      take_in(facts.streams[0].stream);
+    } else if (learned_.empty() && have_met(facts)) {
       for (const BodyFacts::OnStream& on : facts.streams) {
         for (const BodyFacts::OnStream& other : facts.streams)
           clocks_[on.stream][other.stream] = issued_[other.stream] + facts.ops[on.last_op].latest[other.stream];
       }
-    } else if (!learned_.empty() || facts.streams.size() > 1) {
+    } else {
       std::array<FinishedTasks, kStreams> after;
       for (const BodyFacts::OnStream& on : facts.streams) after[on.stream] = clock_after(facts, on.last_op);
       const Meeting meeting =

@@ -10,7 +10,11 @@ ChannelBuilder::ChannelBuilder(Plan& plan, BodyBuilder& bodies, int edge, PointT
       edge_(edge),
       paired_(p2p == PointToPoint::paired),
       first_body_(static_cast<int>(plan.bodies.size())),
-      channels_(roles) {}
+      channels_(roles) {
+  const size_t channels = roles < 2 ? 0 : 2 * (roles - 1);  // activations one way, gradients the other
+  plan.comms.reserve(plan.comms.size() + channels);
+  plan.bodies.reserve(plan.bodies.size() + 2 * channels);
+}
 
 Channel ChannelBuilder::channel(uint16_t source, uint16_t target, bool gradient) {
   Channel& ends = channels_[std::min(source, target)][(target > source ? 2 : 0) + (gradient ? 1 : 0)];

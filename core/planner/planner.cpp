@@ -82,7 +82,6 @@ class Lowering {
     parts_.micro_batches = micro_batches(layout_, work_);
     build_programs(plan_, bodies_, parts_, find_schedule(layout_.schedule, layout_.pp, parts_.micro_batches),
                    layout_.p2p);
-    link(plan_);
     add_facts();
     return std::move(plan_);
   }
@@ -269,6 +268,12 @@ class Lowering {
 }  // namespace
 
 Plan make_plan(const Model& model, const Layout& layout, const Workload& work) {
+  Plan plan = make_unlinked_plan(model, layout, work);
+  link(plan);
+  return plan;
+}
+
+Plan make_unlinked_plan(const Model& model, const Layout& layout, const Workload& work) {
   validate(model, layout, work);
   return Lowering(model, layout, work).lower();
 }

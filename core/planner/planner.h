@@ -26,6 +26,8 @@ std::vector<uint32_t> partition_layers(uint32_t layers, uint32_t stages);
 
 /// A training step, linked. Validates first.
 Plan make_plan(const Model&, const Layout&, const Workload&);
+/// The same without its waits, which link() adds: enough for memory_bill().
+Plan make_unlinked_plan(const Model&, const Layout&, const Workload&);
 
 /// A Plan of one `opaque` op per stage op of a schedule: law tests, golden sequences, benches.
 Plan make_schedule_plan(const Schedule&, PointToPoint = PointToPoint::channels);

@@ -6,6 +6,7 @@
 
 #include "core/base/errors.h"
 #include "core/base/units.h"
+#include "core/plan/link.h"
 
 namespace pgram {
 namespace {
@@ -131,7 +132,7 @@ std::string missing_memory(const MemoryBill& bill, uint64_t available) {
 void judge(const Model& model, const SearchSpace& space, const Estimator& estimator, Candidate& c) {
   Plan plan;
   try {
-    plan = make_plan(model, c.layout, c.workload);
+    plan = make_unlinked_plan(model, c.layout, c.workload);
   } catch (const InputError& error) {
     c.unfit = error.what();
     return;
@@ -144,6 +145,7 @@ void judge(const Model& model, const SearchSpace& space, const Estimator& estima
     c.unfit = missing_memory(fullest, space.memory_bytes);
     return;
   }
+  link(plan);
   c.estimate = estimator(plan);
 }
 
