@@ -7,6 +7,7 @@
 #include "core/planner/planner.h"
 #include "core/timeline/idle.h"
 #include "core/timeline/lookup.h"
+#include "core/timeline/step_graph.h"
 #include "core/timeline/summary.h"
 #include "core/timeline/text_table.h"
 #include "sim/option_text.h"
@@ -32,9 +33,9 @@ Shares busy_shares(const Timeline& timeline, const Summary& summary) {
   return shares;
 }
 
-void add_shares(const Timeline& timeline, const PlanOrder& order, const Summary& summary, Figures& figures) {
-  const Shares busy = busy_shares(timeline, summary);
-  const IdleSummary idle = summarise_idle(StepGraph(timeline, summary.step, order));
+void add_shares(const StepGraph& graph, const Summary& summary, Figures& figures) {
+  const Shares busy = busy_shares(graph.timeline(), summary);
+  const IdleSummary idle = summarise_idle(graph);
   const auto of = [](const Shares& shares, Category category) { return shares[static_cast<size_t>(category)]; };
   const auto why = [&](IdleReason reason) { return idle.share[static_cast<size_t>(reason)]; };
 
@@ -92,7 +93,8 @@ void simulate_case(const Case& inputs, const PlannedCase& planned, const Cluster
   const SimulationOptions options = options_of(inputs, *planned.plan, cluster);
   const SimulationResult result = simulate(planned.plan, cluster, options, cache);
   if (!result.error.empty()) throw RunError(result.error);
-  const Summary summary = summarise(result.timeline);
+  const StepGraph graph(result.timeline, result.timeline.median_step(), *planned.verdict->order);
+  const Summary summary = summarise(graph);
   Figures& figures = outcome.figures;
   figures.step_seconds = to_seconds(summary.step_time);
   figures.tokens_per_second = summary.tokens_per_second;
@@ -100,7 +102,7 @@ void simulate_case(const Case& inputs, const PlannedCase& planned, const Cluster
   const auto flops = result.timeline.facts.find("flops_per_step");
   if (flops != result.timeline.facts.end())
     figures.model_flops_per_second = share_of(std::stod(flops->second), figures.step_seconds);
-  add_shares(result.timeline, *planned.verdict->order, summary, figures);
+  add_shares(graph, summary, figures);
   add_whole_run(result.timeline, summary, cluster, figures);
 }
 

@@ -60,52 +60,69 @@ class Explainer {
         rank_(rank),
         stream_(spans.front().stream),
         spans_(spans),
-        only_works_(graph.only_works(rank, static_cast<Stream>(stream_))),
+        compute_(stream_ == static_cast<uint8_t>(Stream::compute) ? graph.compute(rank) : nullptr),
+        alike_(graph.all_alike(graph.role(rank))),
         last_(graph.last()),
         pieces_(pieces) {
     if (stream_ == static_cast<uint8_t>(Stream::compute) && graph.plan().mesh.size[2] > 1) find_phases();
   }
 
   void run() {
-    if (only_works_) {
-      explain_all(spans_, [](const Span& span) { return std::pair(&span, span.start); });
-    } else {
-      struct Work {
-        Picoseconds begin = 0;
-        const Span* span = nullptr;
-      };
-      std::vector<Work> works;
-      works.reserve(spans_.size());
-      for (const Span& span : spans_) works.push_back({graph_.work(task_of(span)), &span});
-      if (!std::ranges::is_sorted(works, {}, &Work::begin)) std::ranges::stable_sort(works, {}, &Work::begin);
-      explain_all(works, [](const Work& work) { return std::pair(work.span, work.begin); });
-    }
+    const Picoseconds now = compute_ ? explain_gaps() : explain_works();
+    if (now < graph_.step().end) explain_end(now, graph_.step().end);
   }
 
  private:
   Task task_of(const Span& span) const { return {rank_, span.call, span.op}; }
 
-  /// Of each of the works in order `of` says the span and when its task begins to work.
-  template <class Works, class Of>
-  void explain_all(const Works& works, Of of) {
+  // Both give when the last task ends.
+
+  Picoseconds explain_gaps() {
+    const Step& step = graph_.step();
+    for (const uint32_t after : graph_.after_gaps(*compute_)) {
+      const Span& span = graph_.spans()[after];
+      const Picoseconds from = &span == spans_.data() ? step.start : (&span)[-1].end;
+      if (from >= step.end) break;
+      if (!is_lone_collective(span, from)) explain(span, from, std::min(span.start, step.end));
+    }
+    return spans_.back().end;
+  }
+
+  bool is_lone_collective(const Span& span, Picoseconds from) {
+    if (!alike_ || span.start > graph_.step().end) return false;
+    const uint16_t op = graph_.lone_collective_before(span, rank_, from);
+    if (op == StepGraph::kNoOp) return false;
+    pieces_.add(stream_, IdleReason::task, Task{rank_, span.call, op}, true, from, span.start);
+    pieces_.close();
+    return true;
+  }
+
+  Picoseconds explain_works() {
+    struct Work {
+      Picoseconds begin = 0;
+      const Span* span = nullptr;
+    };
+    std::vector<Work> works;
+    works.reserve(spans_.size());
+    for (const Span& span : spans_) works.push_back({graph_.work(task_of(span)), &span});
+    if (!std::ranges::is_sorted(works, {}, &Work::begin)) std::ranges::stable_sort(works, {}, &Work::begin);
     const Picoseconds end = graph_.step().end;
     Picoseconds now = graph_.step().start;
-    for (const auto& work : works) {
-      const auto [span, begin] = of(work);
+    for (const auto& [begin, span] : works) {
       if (begin > now) {
         if (now >= end) break;
         explain(*span, now, std::min(begin, end));
       }
       now = std::max(now, span->end);
     }
-    if (now < end) explain_end(now, end);
+    return now;
   }
 
   void find_phases() {
     const auto is = [&](Category category) {
       return [this, category](const Span& span) { return graph_.category(task_of(span)) == category; };
     };
-    if (only_works_) {  // so that they end in order
+    if (compute_) {  // so that they end in order
       const auto first = std::ranges::find_if(spans_, is(Category::forward));
       const auto last = std::ranges::find_if(spans_.rbegin(), spans_.rend(), is(Category::backward));
       computes_ = first != spans_.end();
@@ -123,12 +140,6 @@ class Explainer {
 
   /// [from, to) is idle and ends where the span's task begins to work.
   [[gnu::noinline]] void explain(const Span& span, Picoseconds from, Picoseconds to) {
-    if (only_works_ && to == span.start) {
-      if (const uint16_t op = graph_.lone_collective_before(span, rank_, from); op != StepGraph::kNoOp) {
-        pieces_.add(stream_, IdleReason::task, Task{rank_, span.call, op}, true, from, to);
-        return pieces_.close();
-      }
-    }
     const Task task = task_of(span);
     if (to > span.start) {
       meeting(task, graph_.slowest(task), std::max(from, span.start), to);
@@ -159,13 +170,12 @@ class Explainer {
         add(IdleReason::host, task, false, std::max(from, span.end), to);
         to = std::max(from, span.end);
       }
-      if (!is_communication(graph_.kernel(*awaited))) {
-        return add_awaited(IdleReason::task, awaited, span.start, from, to);
-      }
+      const Kernel kernel = graph_.kernel(*awaited);
+      if (!is_communication(kernel)) return add_awaited(IdleReason::task, awaited, span.start, from, to);
       const Task member = graph_.slowest(*awaited);
-      const Picoseconds work = graph_.work(*awaited, member);
+      const Picoseconds work = graph_.work(span, member == *awaited ? span : graph_.span(member));
       if (work < to) {
-        working(*awaited, std::max(from, work), to);
+        working(*awaited, span, kernel, std::max(from, work), to);
         to = std::max(from, work);
       }
       if (span.start < to) {
@@ -177,9 +187,9 @@ class Explainer {
   }
 
   /// A transfer of this rank is under way; what it lost on shared links is counted at its end.
-  void working(Task task, Picoseconds from, Picoseconds to) {
-    Picoseconds lost_until = graph_.span(task).end;
-    for (const Contention& other : graph_.contention(task)) {
+  void working(Task task, const Span& span, Kernel kernel, Picoseconds from, Picoseconds to) {
+    Picoseconds lost_until = span.end;
+    for (const Contention& other : graph_.contention(span)) {
       const Picoseconds lost_from = std::max(from, lost_until - other.lost);
       if (lost_from < to && lost_from < lost_until) {
         pieces_.add_link(stream_, {other.rank, other.call, other.op}, lost_from, std::min(to, lost_until));
@@ -187,7 +197,7 @@ class Explainer {
       }
       lost_until = std::max(from, lost_until - other.lost);
     }
-    add(in_pipeline(task, IdleReason::task, from), task, true, from, to);
+    add(in_pipeline(kernel, IdleReason::task, from), task, true, from, to);
   }
 
   /// A communication of this rank waits for the member that comes last, and that for what keeps it.
@@ -198,6 +208,7 @@ class Explainer {
       add(IdleReason::host, task, false, explained, to);
       to = explained;
     }
+    if (from >= to) return;
     const Kernel kernel = graph_.kernel(task);
     IdleReason reason = kernel == Kernel::recv   ? IdleReason::sender
                         : kernel == Kernel::send ? IdleReason::receiver
@@ -205,7 +216,7 @@ class Explainer {
     if (kernel != Kernel::recv && kernel != Kernel::send && crosses_stages(member)) {
       if (computes_) reason = phase_at(from);
     } else {
-      reason = in_pipeline(task, reason, from);
+      reason = in_pipeline(kernel, reason, from);
     }
     const auto keeps = graph_.explains(member);
     if (!keeps) return add_awaited(reason, member, arrives, from, to);
@@ -225,8 +236,8 @@ class Explainer {
   }
 
   /// The reason, or the pipeline's where the compute stream waits for a message between stages.
-  IdleReason in_pipeline(Task task, IdleReason reason, Picoseconds time) const {
-    return computes_ && is_point_to_point(graph_.kernel(task)) ? phase_at(time) : reason;
+  IdleReason in_pipeline(Kernel kernel, IdleReason reason, Picoseconds time) const {
+    return computes_ && is_point_to_point(kernel) ? phase_at(time) : reason;
   }
 
   /// Split where the awaited task begins.
@@ -245,7 +256,8 @@ class Explainer {
   uint32_t rank_;
   uint8_t stream_;
   std::span<const Span> spans_;
-  bool only_works_;
+  const StepGraph::Compute* compute_;
+  bool alike_;
   std::optional<Task> last_;
   Pieces& pieces_;
   bool computes_ = false;  ///< a pipeline's compute stream, so that there are phases

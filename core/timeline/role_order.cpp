@@ -7,28 +7,27 @@
 namespace pgram {
 
 RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& program)
-    : plan_(plan),
-      bodies_(bodies),
+    : bodies_(bodies),
       program_(program),
       ops_(bodies.ops().data()),
       awaited_(program.syncs.size(), kNobody),
       first_of_comm_(plan.comms.size() + 1) {
-  count();
-  std::array<RoleTask, kStreams> last_on_stream;
-  last_on_stream.fill(kNobody);
+  make_room(plan);
+  std::array<LaneOrder, kStreams> next_lane;
+  next_lane.fill({0, kNobody.call});
   std::vector<RoleTask> events(program.num_events, kNobody);
   std::vector<uint32_t> met(plan.comms.size(), 0), next = first_of_comm_;
-  RoleTask* before = before_.data();
+  LaneOrder* lane = lanes_.data();
   uint32_t* turn = turns_.data();
   for (uint32_t c = 0; c < program.calls.size(); ++c) {
     const Call& call = program.calls[c];
     const BodyOrders::BodyOrder& body = bodies.of(call.body);
-    calls_[c] = {size_, body.first_op, static_cast<uint32_t>(before - before_.data()),
+    calls_[c] = {size_, body.first_op, static_cast<uint32_t>(lane - lanes_.data()),
                  static_cast<uint32_t>(turn - turns_.data())};
-    for (const BodyOrders::Lane& lane : bodies.lanes(call.body)) {
-      RoleTask& last = last_on_stream[static_cast<size_t>(lane.stream)];
-      *before++ = last;
-      last = {c, lane.last_op};
+    for (const BodyOrders::Lane& own : bodies.lanes(call.body)) {
+      LaneOrder& after = next_lane[static_cast<size_t>(own.stream)];
+      *lane++ = after;
+      after = {after.place + own.num_ops, c};
     }
     uint32_t at = 0;
     for (const BodyOrders::Group& group : bodies.groups(call.body)) {
@@ -36,41 +35,35 @@ RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& 
       *turn++ = met[group.comm];
       met[group.comm] += group.num_ops;
     }
-    if (call.num_syncs > 0) place_syncs(c, events);
+    // Of every op first what it waits for, then what it records; ascending by op.
+    uint32_t op = 0;
+    for (uint32_t s = call.first_sync; s < call.first_sync + call.num_syncs; ++s) {
+      const Sync sync = program.syncs[s];
+      if (sync.op < op || sync.op >= body.num_ops) break;
+      op = sync.op;
+      if (sync.records())
+        events[sync.slot()] = {c, sync.op};
+      else
+        awaited_[s] = events[sync.slot()];
+    }
     size_ += body.num_ops;
   }
 }
 
-/// Makes room.
-void RoleOrder::count() {
-  size_t lanes = 0, meetings = 0;
-  for (const Call& call : program_.calls) {
-    lanes += bodies_.of(call.body).num_lanes;
-    for (const BodyOrders::Group& group : bodies_.groups(call.body)) {
-      ++first_of_comm_[group.comm + 1u];
-      ++meetings;
-    }
+void RoleOrder::make_room(const Plan& plan) {
+  std::vector<uint32_t> calls_of(plan.bodies.size(), 0);
+  for (const Call& call : program_.calls) ++calls_of[call.body];
+  size_t lanes = 0;
+  for (uint16_t body = 0; body < calls_of.size(); ++body) {
+    if (calls_of[body] == 0) continue;
+    lanes += calls_of[body] * bodies_.lanes(body).size();
+    for (const BodyOrders::Group& group : bodies_.groups(body)) first_of_comm_[group.comm + 1u] += calls_of[body];
   }
   std::partial_sum(first_of_comm_.begin(), first_of_comm_.end(), first_of_comm_.begin());
   calls_.resize(program_.calls.size());
-  before_.resize(lanes);
-  turns_.resize(meetings);
-  meetings_.resize(meetings);
-}
-
-/// Of every op first what it waits for, then what it records; ascending by op.
-void RoleOrder::place_syncs(uint32_t c, std::vector<RoleTask>& events) {
-  const Call& call = program_.calls[c];
-  const size_t ops = bodies_.of(call.body).num_ops;
-  const Sync* const syncs = program_.syncs.data();
-  uint32_t s = call.first_sync;
-  const uint32_t end = s + call.num_syncs;
-  for (uint32_t next = 0; s < end && syncs[s].op >= next && syncs[s].op < ops; ++next) {
-    const uint16_t op = syncs[s].op;
-    for (; s < end && syncs[s].op == op && !syncs[s].records(); ++s) awaited_[s] = events[syncs[s].slot()];
-    for (; s < end && syncs[s].op == op; ++s) events[syncs[s].slot()] = {c, op};
-    next = op;
-  }
+  lanes_.resize(lanes);
+  turns_.resize(first_of_comm_.back());
+  meetings_.resize(first_of_comm_.back());
 }
 
 uint32_t RoleOrder::turn(RoleTask task) const {

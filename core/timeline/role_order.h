@@ -30,11 +30,17 @@ class RoleOrder {
   /// Tasks numbered in issue order.
   uint32_t number(RoleTask task) const { return calls_[task.call].first_task + task.op; }
   const OpOrder& op(RoleTask task) const { return ops_[calls_[task.call].first_op + task.op]; }
-  uint32_t num_calls() const { return static_cast<uint32_t>(calls_.size()); }
-  std::span<const BodyOrders::Lane> lanes(uint32_t call) const { return bodies_.lanes(program_.calls[call].body); }
-  /// The lanes of all calls numbered, a call's one after the other.
-  uint32_t num_lanes() const { return static_cast<uint32_t>(before_.size()); }
-  uint32_t first_lane(uint32_t call) const { return calls_[call].first_lane; }
+  /// How many tasks come before it on its stream.
+  uint32_t place(RoleTask task) const {
+    const OpOrder& own = op(task);
+    return lanes_[calls_[task.call].first_lane + own.lane].place + own.place;
+  }
+  /// The tasks of a call that are on a stream, and how many of the stream's come before them.
+  struct CallLane {
+    uint32_t place = 0;
+    const BodyOrders::Lane* ops = nullptr;  ///< null if there are none
+  };
+  CallLane lane(uint32_t call, Stream) const;
 
   /// Calls `visit`, until it says false, with the tasks that must have ended, and with each all before it on its
   /// stream: the one before on the task's own stream (first, if there is one), those that the body names, those whose
@@ -52,8 +58,13 @@ class RoleOrder {
   struct CallOrder {
     uint32_t first_task = 0;
     uint32_t first_op = 0;       ///< in ops_
-    uint32_t first_lane = 0;     ///< in before_
+    uint32_t first_lane = 0;     ///< in lanes_
     uint32_t first_meeting = 0;  ///< in turns_, one for each communicator of the body
+  };
+  /// What comes before a lane of a call on its stream: how many tasks, and the call of the last of them.
+  struct LaneOrder {
+    uint32_t place = 0;
+    uint32_t call_before = 0;
   };
   /// The operations of a call on one communicator.
   struct Meeting {
@@ -62,18 +73,17 @@ class RoleOrder {
     uint32_t group = 0;  ///< of the body's
   };
 
-  void count();
-  void place_syncs(uint32_t call, std::vector<RoleTask>& events);
+  void make_room(const Plan&);
+  RoleTask before(RoleTask) const;
   template <class Visit>
-  bool for_awaited(const Call&, const Body&, RoleTask, Visit&& visit) const;
+  bool for_awaited(RoleTask, Visit&& visit) const;
 
-  const Plan& plan_;
   const BodyOrders& bodies_;
   const Program& program_;
   const OpOrder* ops_;
   uint32_t size_ = 0;
   std::vector<CallOrder> calls_;
-  std::vector<RoleTask> before_;         // of each lane of each call what comes before it on its stream
+  std::vector<LaneOrder> lanes_;         // of all calls, a call's one after the other
   std::vector<RoleTask> awaited_;        // by sync: the task whose event it waits for; kNobody if it waits for none
   std::vector<uint32_t> turns_;          // of each communicator of each call how many of its operations came before
   std::vector<Meeting> meetings_;        // by communicator
@@ -96,12 +106,28 @@ class PlanOrder {
   std::vector<RoleOrder> roles_;
 };
 
+inline RoleOrder::CallLane RoleOrder::lane(uint32_t call, Stream stream) const {
+  const uint16_t body = program_.calls[call].body;
+  const BodyOrders::Lane* ops = bodies_.lane(body, stream);
+  if (!ops) return {};
+  return {lanes_[calls_[call].first_lane + static_cast<size_t>(ops - bodies_.lanes(body).data())].place, ops};
+}
+
+/// The task before it on its stream; kNobody if it is the first.
+inline RoleTask RoleOrder::before(RoleTask task) const {
+  const OpOrder& own = op(task);
+  if (own.before != BodyOrders::kNone) return {task.call, own.before};
+  const uint32_t call = lanes_[calls_[task.call].first_lane + own.lane].call_before;
+  if (call == kNobody.call) return kNobody;
+  return {call, static_cast<uint16_t>(bodies_.heads_of(*lane(call, own.stream).ops).back())};
+}
+
 template <class Visit>
-bool RoleOrder::for_awaited(const Call& call, const Body& body, RoleTask task, Visit&& visit) const {
-  const Op& op = body.ops[task.op];
-  for (int w = 0; w < op.num_waits; ++w) {
-    if (!visit(RoleTask{task.call, body.waits[op.first_wait + static_cast<uint32_t>(w)]})) return false;
+bool RoleOrder::for_awaited(RoleTask task, Visit&& visit) const {
+  for (const uint16_t awaited : bodies_.waits_of(op(task))) {
+    if (!visit(RoleTask{task.call, awaited})) return false;
   }
+  const Call& call = program_.calls[task.call];
   for (uint32_t s = call.first_sync; s < call.first_sync + call.num_syncs; ++s) {
     if (program_.syncs[s].op == task.op && awaited_[s] != kNobody && !visit(awaited_[s])) return false;
   }
@@ -110,15 +136,12 @@ bool RoleOrder::for_awaited(const Call& call, const Body& body, RoleTask task, V
 
 template <class Visit>
 void RoleOrder::for_predecessors(RoleTask task, Visit&& visit) const {
-  const Call& call = program_.calls[task.call];
-  const Body& body = plan_.bodies[call.body];
   // What a grouped body's first op waits for, all of them do.
-  const RoleTask first{task.call, body.grouped ? uint16_t{0} : task.op};
-  const OpOrder& order = op(first);
-  const RoleTask before = order.before != BodyOrders::kNone ? RoleTask{task.call, order.before}
-                                                            : before_[calls_[task.call].first_lane + order.lane];
+  const bool grouped = bodies_.of(program_.calls[task.call].body).grouped;
+  const RoleTask first{task.call, grouped ? uint16_t{0} : task.op};
+  const RoleTask before = this->before(first);
   if (before != kNobody && !visit(before)) return;
-  for (RoleTask waits = first; for_awaited(call, body, waits, visit) && waits != task;) waits = task;
+  for (RoleTask waits = first; for_awaited(waits, visit) && waits != task;) waits = task;
 }
 
 }  // namespace pgram

@@ -25,20 +25,17 @@ StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& ord
       ranks_(timeline.plan->mesh.ranks()),
       members_(ranks_.size()) {
   find_roles();
-  make_room();
+  first_spans_.reserve(ranks_.size());  // so that they stay where they are
+  computes_.reserve(ranks_.size());
   for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
     ranks_[rank].own = own(rank);
     ranks_[rank].order = &order_.role(roles_[rank]);
     if (own(rank) == rank) add_rank(rank);
   }
   for (RankTasks& tasks : ranks_) {
-    tasks.lane_spans = ranks_[tasks.own].lane_spans;
+    tasks.first_span = ranks_[tasks.own].first_span;
     tasks.by_task = ranks_[tasks.own].by_task;
-  }
-  for (const Body& body : plan().bodies) {
-    for (const Op& op : body.ops) {
-      if (is_communication(op.kernel)) communicating_ |= 1u << static_cast<int>(op.stream);
-    }
+    tasks.compute = ranks_[tasks.own].compute;
   }
   note_contention();
 }
@@ -57,24 +54,11 @@ void StepGraph::find_roles() {
   }
 }
 
-void StepGraph::make_room() {
-  size_t lanes = 0;
-  for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
-    if (own(rank) == rank) lanes += order_.role(roles_[rank]).num_lanes();
-  }
-  lane_spans_.reserve(lanes);  // which stay where they are
-}
-
 void StepGraph::add_rank(uint32_t rank) {
   const auto spans = pgram::of_rank(spans_, rank);
-  const RoleOrder& order = this->order(rank);
-  const size_t before = lane_spans_.size();
-  const Span* latest = add_in_order(order, spans);
-  if (latest) {
-    ranks_[rank].lane_spans = lane_spans_.data() + before;
-  } else {
-    lane_spans_.resize(before);
-    add_by_task(order, plan().programs[roles_[rank]], spans);
+  const Span* latest = add_in_order(rank, spans);
+  if (!latest) {
+    add_by_task(order(rank), plan().programs[roles_[rank]], spans);
     ranks_[rank].by_task = &by_task_.back();
     if (!spans.empty()) latest = &*std::ranges::max_element(spans, {}, &Span::end);
   }
@@ -85,38 +69,73 @@ void StepGraph::add_rank(uint32_t rank) {
 
 /// Where every task has a span and the spans of each stream are in the plan's order and end in it: gives the first that
 /// ends last. Else, or where there are none: null.
-const Span* StepGraph::add_in_order(const RoleOrder& order, std::span<const Span> spans) {
-  if (spans.size() != order.size()) return nullptr;
-  struct Run {
-    const Span *next = nullptr, *end = nullptr;
-    Picoseconds latest = std::numeric_limits<Picoseconds>::min();
-  };
-  std::array<Run, kStreams> runs;
+const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) {
+  if (spans.size() != order(rank).size()) return nullptr;
+  const bool computes = !order_.bodies().communicates(Stream::compute);
+  std::array<uint32_t, kStreams> first{};
+  Compute compute;
+  compute.first_gap = static_cast<uint32_t>(after_gaps_.size());
   const Span* latest = nullptr;
   while (!spans.empty()) {
     const auto stream = of_first_stream(spans);
+    const bool works = computes && stream.front().stream == static_cast<uint8_t>(Stream::compute);
+    if (!(works ? computes_in_order(order(rank), stream, compute) : is_in_order(order(rank), stream))) {
+      after_gaps_.resize(compute.first_gap);
+      return nullptr;
+    }
+    first[stream.front().stream] = index_of(stream.front());
     const Picoseconds end = stream.back().end;
     if (!latest || end > latest->end) latest = &*std::ranges::lower_bound(stream, end, {}, &Span::end);
-    runs[stream.front().stream] = {stream.data(), stream.data() + stream.size()};
     spans = spans.subspan(stream.size());
   }
-  for (uint32_t call = 0; call < order.num_calls(); ++call) {
-    for (const BodyOrders::Lane& lane : order.lanes(call)) {
-      Run& run = runs[static_cast<size_t>(lane.stream)];
-      if (static_cast<size_t>(run.end - run.next) < lane.num_ops) return nullptr;
-      lane_spans_.push_back(index_of(*run.next));
-      const Span* span = run.next;
-      Picoseconds before = run.latest;
-      bool differs = false;
-      for (const uint16_t op : order_.bodies().ops_of(lane)) {
-        differs |= span->call != call || span->op != op || span->end < before;
-        before = span++->end;
-      }
-      if (differs) return nullptr;
-      run = {span, run.end, before};
-    }
-  }
+  compute.num_gaps = static_cast<uint32_t>(after_gaps_.size()) - compute.first_gap;
+  ranks_[rank].first_span = first_spans_.emplace_back(first).data();
+  if (computes) ranks_[rank].compute = &computes_.emplace_back(compute);
   return latest;
+}
+
+/// Whether the spans of a stream are different tasks of it, in the plan's order, and end in it.
+bool StepGraph::is_in_order(const RoleOrder& order, std::span<const Span> spans) const {
+  uint32_t next = 0;
+  Picoseconds now = step().start;
+  for (const Span& span : spans) {
+    const RoleTask task{span.call, span.op};
+    const uint32_t number = order.number(task);
+    if (number < next || order.op(task).stream != static_cast<Stream>(span.stream) || span.end < now) return false;
+    next = number + 1;
+    now = span.end;
+  }
+  return true;
+}
+
+/// The same of a compute stream without communication, whose spans must not wait; notes what it did.
+bool StepGraph::computes_in_order(const RoleOrder& order, std::span<const Span> spans, Compute& compute) {
+  Picoseconds now = step().start;
+  for (const Span *at = spans.data(), *const end = at + spans.size(); at != end;) {
+    const uint32_t call = at->call;
+    const auto [place, ops] = order.lane(call, Stream::compute);
+    if (!ops || place != at - spans.data() || ops->num_ops > end - at) return false;
+    const Picoseconds worked = now - compute.idle;
+    for (const uint64_t head : order_.bodies().heads_of(*ops)) {
+      if (at->call != call || at->head() != head) return false;
+      if (at->start != now && !note_gap(*at, now, compute)) return false;
+      now = at++->end;
+    }
+    compute.busy[static_cast<size_t>(ops->category)] += now - compute.idle - worked;
+  }
+  compute.disjoint &= now <= step().end;
+  return true;
+}
+
+/// Between `now` and the span, which must end later than `now`.
+bool StepGraph::note_gap(const Span& span, Picoseconds now, Compute& compute) {
+  if (span.end < now) return false;
+  compute.idle += span.start - now;
+  if (span.start > now)
+    after_gaps_.push_back(index_of(span));
+  else
+    compute.disjoint = false;
+  return true;
 }
 
 void StepGraph::add_by_task(const RoleOrder& order, const Program& program, std::span<const Span> spans) {
@@ -126,7 +145,7 @@ void StepGraph::add_by_task(const RoleOrder& order, const Program& program, std:
   tasks.last_so_far.reserve(order.size());
   std::array<RoleTask, kStreams> last;
   last.fill(kNobody);
-  for (uint32_t call = 0; call < order.num_calls(); ++call) {
+  for (uint32_t call = 0; call < program.calls.size(); ++call) {
     const Body& body = plan().bodies[program.calls[call].body];
     for (uint16_t op = 0; op < body.ops.size(); ++op) {
       RoleTask& best = last[static_cast<size_t>(body.ops[op].stream)];
@@ -164,7 +183,7 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
 std::optional<Task> StepGraph::at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const {
   const RankTasks& tasks = ranks_[rank];
   const auto task = tasks.order->at_turn(comm, turn);
-  if (!task || (!tasks.lane_spans && tasks.by_task->span_of[tasks.order->number(*task)] == kNone)) return std::nullopt;
+  if (!task || (!tasks.first_span && tasks.by_task->span_of[tasks.order->number(*task)] == kNone)) return std::nullopt;
   return Task{rank, task->call, task->op};
 }
 
@@ -173,6 +192,7 @@ Task StepGraph::slowest(const Task& task) const {
   if (op.in_role && one_class_[roles_[task.rank]]) return task;  // all others are alike
   if (op.comm >= plan().comms.size()) return task;
   const uint32_t turn = order(task.rank).turn({task.call, task.op});
+  if (meets_all_roles(op.comm)) return latest_of_roles(op.comm, turn, task);
   Task last = task;
   Picoseconds latest = span(task).start;
   const auto meet = [&](uint32_t rank) {
@@ -195,17 +215,29 @@ void StepGraph::for_members(uint16_t index, uint32_t rank, Visit&& visit) const 
     const uint32_t with_role_0 = rank - role * stage_stride_;
     if (role == comm.source) visit(with_role_0 + comm.target * stage_stride_);
     if (role == comm.target) visit(with_role_0 + comm.source * stage_stride_);
-  } else if (one_class_a_role_ && comm.axes & kPp && comm.roles.empty()) {
-    auto first = plan().mesh.coordinates(rank);
-    for (const int axis : {0, 1}) {
-      if (comm.axes & 1 << axis) first[axis] = 0;
-    }
-    for (first[2] = 0; first[2] < one_class_.size(); ++first[2]) {
-      if (first[2] != role) visit(plan().mesh.rank(first));
-    }
   } else {
     for (const Member& member : members_of(index, rank)) visit(member.rank);
   }
+}
+
+/// The slowest() where a group has members of all roles, and those of one role are alike. All roles ask for it.
+Task StepGraph::latest_of_roles(uint16_t index, uint32_t turn, const Task& task) const {
+  auto member = plan().mesh.coordinates(task.rank);
+  for (const int axis : {0, 1}) {
+    if (plan().comms[index].axes & 1 << axis) member[axis] = 0;
+  }
+  if (latest_.comm != index || latest_.turn != turn) {
+    latest_ = {index, turn, std::nullopt, 0};
+    for (member[2] = 0; member[2] < one_class_.size(); ++member[2]) {
+      const auto other = at_turn(plan().mesh.rank(member), index, turn);
+      if (!other || (latest_.task && span(*other).start <= latest_.start)) continue;
+      latest_.task = other;
+      latest_.start = span(*other).start;
+    }
+  }
+  if (!latest_.task || latest_.start <= span(task).start) return task;
+  member[2] = roles_[latest_.task->rank];
+  return {plan().mesh.rank(member), latest_.task->call, latest_.task->op};
 }
 
 std::optional<Task> StepGraph::partner(const Task& task) const {
@@ -220,14 +252,13 @@ std::optional<Task> StepGraph::partner(const Task& task) const {
 
 Picoseconds StepGraph::work(const Task& task) const {
   if (!is_communication(kernel(task))) return span(task).start;
-  return work(task, slowest(task));
+  return work(span(task), span(slowest(task)));
 }
 
-Picoseconds StepGraph::work(const Task& task, const Task& slowest) const {
+Picoseconds StepGraph::work(const Span& own, const Span& slowest) const {
   constexpr Picoseconds kUnit = 1000;  // of Span::wait()
-  const Span& own = span(task);
   const Picoseconds known = std::min(own.start + own.wait(), own.end);
-  const Picoseconds latest = span(slowest).start;
+  const Picoseconds latest = slowest.start;
   return latest >= known && latest < known + kUnit ? std::min(latest, own.end) : known;
 }
 
@@ -237,7 +268,7 @@ std::optional<Task> StepGraph::explains(const Task& task) const {
   std::optional<Task> last;
   Picoseconds latest = 0;
   tasks.order->for_predecessors({task.call, task.op}, [&](RoleTask before) {
-    if (!tasks.lane_spans) before = tasks.by_task->last_so_far[tasks.order->number(before)];
+    if (!tasks.first_span) before = tasks.by_task->last_so_far[tasks.order->number(before)];
     if (before == kNobody) return true;
     const Task candidate{task.rank, before.call, before.op};
     const Picoseconds end = std::min(span(candidate).end, start);
@@ -249,27 +280,8 @@ std::optional<Task> StepGraph::explains(const Task& task) const {
   return last;
 }
 
-uint16_t StepGraph::lone_collective_before(const Span& task, uint32_t rank, Picoseconds from) const {
-  const uint32_t role = roles_[rank];
-  if (!one_class_[role]) return kNoOp;
-  const Body& body = plan().bodies[plan().programs[role].calls[task.call].body];
-  if (body.grouped) return kNoOp;
-  const RoleOrder& order = order_.role(role);
-  const uint32_t* const lanes = ranks_[rank].lane_spans + order.first_lane(task.call);
-  const Op& op = body.ops[task.op];
-  for (uint32_t w = op.first_wait; w < op.first_wait + op.num_waits; ++w) {
-    const BodyOrders::OpOrder& awaited = order.op({task.call, body.waits[w]});
-    const uint32_t index = lanes[awaited.lane] + awaited.place;
-    const Span& span = spans_[index];
-    if (span.end < task.start) continue;
-    const bool lone = awaited.in_role && is_communication(awaited.kernel) && !span.waits() && !is_contended(index);
-    return lone && span.start <= from ? body.waits[w] : kNoOp;
-  }
-  return kNoOp;
-}
-
-std::span<const Contention> StepGraph::contention(const Task& task) const {
-  const uint32_t index = index_of(task);
+std::span<const Contention> StepGraph::contention(const Span& span) const {
+  const uint32_t index = index_of(span);
   if (!is_contended(index)) return {};
   const auto range = std::ranges::equal_range(contention_, index, {}, &Contention::span);
   return {range.begin(), range.end()};

@@ -1,6 +1,7 @@
 // The tasks of one step of a timeline and what each of them waited for: the Plan's own order (streams, waits, events,
 // meetings) joined with the times of the spans. Idle reasons and the critical path are read off it.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -32,16 +33,26 @@ class StepGraph {
   Kernel kernel(const Task& task) const { return op(task).kernel; }
   Category category(const Task& task) const { return op(task).category; }
   uint32_t role(uint32_t rank) const { return roles_[rank]; }
+  /// Whether all ranks of a role have the same spans.
+  bool all_alike(uint32_t role) const { return one_class_[role]; }
 
   /// When a task began to work: its span's start, after the waiting for its partners. Spans keep whole nanoseconds of
   /// waiting; where the partners' spans say it to the picosecond, so does this.
   Picoseconds work(const Task&) const;
-  /// Of a communication whose slowest member is known.
-  Picoseconds work(const Task&, const Task& slowest) const;
-  /// Whether the stream holds no communication, and the rank's spans are in the plan's order and end in it, so that
-  /// every task of the stream works from its span's start on. May be false where that is so.
-  bool only_works(uint32_t rank, Stream stream) const {
-    return !(communicating_ >> static_cast<int>(stream) & 1) && ranks_[rank].lane_spans;
+  /// Of a communication whose slowest member is known, by their spans.
+  Picoseconds work(const Span&, const Span& slowest) const;
+  /// What a rank's compute stream did where it holds no communication, and the rank's spans are in the plan's order and
+  /// end in it, so that every task works from its span's start on. Null where it is not known to be so.
+  struct Compute {
+    uint32_t first_gap = 0, num_gaps = 0;
+    std::array<Picoseconds, kCategories> busy{};  ///< by category
+    Picoseconds idle = 0;                         ///< until the last task ends
+    bool disjoint = true;                         ///< else tasks overlap, or reach out of the step
+  };
+  const Compute* compute(uint32_t rank) const { return ranks_[rank].compute; }
+  /// The spans, as places in spans(), that begin after the one before has ended, or after the step has begun.
+  std::span<const uint32_t> after_gaps(const Compute& compute) const {
+    return {after_gaps_.data() + compute.first_gap, compute.num_gaps};
   }
   /// The member of a communication that came last; the task's own rank if none came later than that.
   Task slowest(const Task&) const;
@@ -52,12 +63,13 @@ class StepGraph {
   std::optional<Task> explains(const Task&) const;
   /// Most of the waiting of a simulation in short: the op of the span's call that explains the span's start, where it
   /// is a collective of ranks that are all alike, had all links for itself and was at work from `from` or before on.
-  /// kNoOp where it is not, or where that is not seen at once. Only for a stream that only works, and was busy until
-  /// `from`, before the span's start.
+  /// kNoOp where it is not, or where that is not seen at once. Only where all ranks of the role are alike, and for what
+  /// is after a gap of a Compute, which begins at `from`.
   uint16_t lone_collective_before(const Span&, uint32_t rank, Picoseconds from) const;
   static constexpr uint16_t kNoOp = BodyOrders::kNone;
   /// With whom the task shared links, and how much later it ended because of that.
-  std::span<const Contention> contention(const Task&) const;
+  std::span<const Contention> contention(const Task& task) const { return contention(span(task)); }
+  std::span<const Contention> contention(const Span&) const;
   /// The task that ends last in the step; of several the one of the lowest rank. Nothing if the step has no spans.
   std::optional<Task> last() const { return last_; }
 
@@ -74,9 +86,17 @@ class StepGraph {
     uint32_t own = 0;
     const RoleOrder* order = nullptr;
     /// Where every task has a span, and the spans of each stream are and end in the plan's order, as simulated ones do:
-    /// the first span of each lane of each call. Else by_task.
-    const uint32_t* lane_spans = nullptr;
+    /// the first span of each stream. Else by_task.
+    const uint32_t* first_span = nullptr;
     const ByTask* by_task = nullptr;
+    const Compute* compute = nullptr;
+  };
+  /// Of the operations of all roles on a communicator, the one that begins last; of several that of the first role.
+  struct Latest {
+    uint16_t comm = kNoComm;
+    uint32_t turn = 0;
+    std::optional<Task> task;
+    Picoseconds start = 0;
   };
   /// Of a group's members one for each rank with spans of its own.
   struct Member {
@@ -88,9 +108,11 @@ class StepGraph {
   const BodyOrders::OpOrder& op(const Task& task) const { return order(task.rank).op({task.call, task.op}); }
   StepGraph(const Timeline&, size_t step, std::unique_ptr<const PlanOrder>);
   void find_roles();
-  void make_room();
   void add_rank(uint32_t rank);
-  const Span* add_in_order(const RoleOrder&, std::span<const Span>);
+  const Span* add_in_order(uint32_t rank, std::span<const Span>);
+  bool is_in_order(const RoleOrder&, std::span<const Span> stream) const;
+  bool computes_in_order(const RoleOrder&, std::span<const Span> stream, Compute&);
+  bool note_gap(const Span&, Picoseconds now, Compute&);
   void add_by_task(const RoleOrder&, const Program&, std::span<const Span>);
   void note_contention();
   uint32_t index_of(const Span& span) const { return static_cast<uint32_t>(&span - spans_.data()); }
@@ -98,6 +120,11 @@ class StepGraph {
   bool is_contended(uint32_t span) const { return !contended_.empty() && contended_[span / 64] >> span % 64 & 1; }
   template <class Visit>
   void for_members(uint16_t comm, uint32_t rank, Visit&& visit) const;
+  bool meets_all_roles(uint16_t comm) const {
+    const Communicator& group = plan().comms[comm];
+    return one_class_a_role_ && !group.directed && group.axes & kPp && group.roles.empty();
+  }
+  Task latest_of_roles(uint16_t comm, uint32_t turn, const Task&) const;
   const std::vector<Member>& members_of(uint16_t comm, uint32_t rank) const;
   std::optional<Task> at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const;
 
@@ -111,22 +138,37 @@ class StepGraph {
   bool one_class_a_role_ = true;
   uint32_t stage_stride_ = 0;  // between ranks of neighbouring roles
   std::vector<RankTasks> ranks_;
-  std::vector<uint32_t> lane_spans_;
+  /// Of ranks whose spans are in the plan's order.
+  std::vector<std::array<uint32_t, kStreams>> first_spans_;
+  std::vector<Compute> computes_;
+  std::vector<uint32_t> after_gaps_;
   std::deque<ByTask> by_task_;
   std::span<const Contention> contention_;
   std::vector<uint64_t> contended_;  // a bit for each span, set for those with contention; empty where none has any
   std::optional<Task> last_;
   Picoseconds last_end_ = 0;
-  uint32_t communicating_ = 0;                                     // bit for each stream with communication
+  mutable Latest latest_;                                          // asked for last
   mutable std::vector<std::vector<std::vector<Member>>> members_;  // by rank and communicator, once asked for
 };
 
 inline uint32_t StepGraph::index_of(const Task& task) const {
   const RankTasks& tasks = ranks_[task.rank];
   const RoleTask own{task.call, task.op};
-  if (!tasks.lane_spans) return tasks.by_task->span_of[tasks.order->number(own)];
-  const BodyOrders::OpOrder& op = tasks.order->op(own);
-  return tasks.lane_spans[tasks.order->first_lane(task.call) + op.lane] + op.place;
+  if (!tasks.first_span) return tasks.by_task->span_of[tasks.order->number(own)];
+  return tasks.first_span[static_cast<size_t>(tasks.order->op(own).stream)] + tasks.order->place(own);
+}
+
+inline uint16_t StepGraph::lone_collective_before(const Span& task, uint32_t rank, Picoseconds from) const {
+  const RankTasks& tasks = ranks_[rank];
+  for (const uint16_t op : order_.bodies().waits_of(tasks.order->op({task.call, task.op}))) {
+    const BodyOrders::OpOrder& awaited = tasks.order->op({task.call, op});
+    const uint32_t index = tasks.first_span[static_cast<size_t>(awaited.stream)] + tasks.order->place({task.call, op});
+    const Span& span = spans_[index];
+    if (span.end < task.start) continue;
+    const bool lone = awaited.in_role && is_communication(awaited.kernel) && !span.waits() && !is_contended(index);
+    return lone && span.start <= from ? op : kNoOp;
+  }
+  return kNoOp;
 }
 
 }  // namespace pgram

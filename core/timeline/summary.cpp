@@ -2,99 +2,65 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
-#include <utility>
+#include <numeric>
+#include <ranges>
 
 #include "core/base/errors.h"
 #include "core/timeline/lookup.h"
+#include "core/timeline/step_graph.h"
 #include "core/timeline/text_table.h"
 
 namespace pgram {
 namespace {
 
-/// Disjoint, ascending stretches of time.
-using Stretch = std::pair<Picoseconds, Picoseconds>;
-using Stretches = std::vector<Stretch>;
+struct Stretch {
+  Picoseconds start = 0, end = 0;
+};
 
-Stretches union_of(Stretches stretches) {
-  std::ranges::sort(stretches);
-  Stretches merged;
-  for (const auto& [start, end] : stretches) {
-    if (!merged.empty() && start <= merged.back().second)
-      merged.back().second = std::max(merged.back().second, end);
-    else
-      merged.push_back({start, end});
-  }
-  return merged;
-}
-
-Picoseconds length_of(const Stretches& stretches) {
-  Picoseconds length = 0;
-  for (const auto& [start, end] : stretches) length += end - start;
-  return length;
-}
-
-/// Of [start, end) what `taken`, within it, leaves.
-Stretches rest_of(Picoseconds start, Picoseconds end, const Stretches& taken) {
-  Stretches rest;
-  rest.reserve(taken.size() + 1);
-  for (const auto& [first, last] : taken) {
-    if (first > start) rest.emplace_back(start, first);
-    start = last;
-  }
-  if (start < end) rest.emplace_back(start, end);
-  return rest;
-}
-
-/// `from` without `taken`, both disjoint and ascending.
-Stretches without(const Stretches& from, const Stretches& taken) {
-  Stretches rest;
-  rest.reserve(from.size() + taken.size());
-  size_t next = 0;
-  for (auto [start, end] : from) {
-    while (next < taken.size() && taken[next].second <= start) ++next;
-    for (size_t at = next; at < taken.size() && taken[at].first < end; ++at) {
-      if (taken[at].first > start) rest.emplace_back(start, taken[at].first);
-      start = std::max(start, taken[at].second);
-    }
-    if (start < end) rest.emplace_back(start, end);
-  }
-  return rest;
-}
-
-/// A union that grows by stretches; those of a stream come in order, so that there is nothing to sort.
-class Union {
+/// The idle time of a rank, of which stretches are taken. It is kept in two parts, before and after the last one, so
+/// that one which comes soon after, or a little before, costs no search.
+class IdleTime {
  public:
-  void add(Picoseconds start, Picoseconds end) {
-    if (start >= last_.first && start <= last_.second)
-      last_.second = std::max(last_.second, end);
-    else
-      begin(start, end);
+  void clear() {
+    before_.clear();
+    after_.clear();
   }
-  Stretches take() {
-    if (last_ != kNone) stretches_.push_back(last_);
-    return ascends_ ? std::move(stretches_) : union_of(std::move(stretches_));
+  /// Before all that there is.
+  void add_before(Picoseconds start, Picoseconds end) {
+    if (start < end) after_.push_back({start, end});
+  }
+  /// How much there was of it.
+  Picoseconds take(Picoseconds start, Picoseconds end) {
+    while (!before_.empty() && before_.back().end > start) move(before_, after_);
+    while (!after_.empty() && after_.back().end <= start) move(after_, before_);
+    Picoseconds taken = 0;
+    while (!after_.empty() && after_.back().start < end) {
+      Stretch& next = after_.back();
+      taken += std::min(next.end, end) - std::max(next.start, start);
+      if (next.start < start) before_.push_back({next.start, start});
+      if (next.end > end) {
+        next.start = end;
+        break;
+      }
+      after_.pop_back();
+    }
+    return taken;
   }
 
  private:
-  static constexpr Stretch kNone{std::numeric_limits<Picoseconds>::max(), std::numeric_limits<Picoseconds>::min()};
-
-  void begin(Picoseconds start, Picoseconds end) {
-    ascends_ &= start > last_.second;
-    if (last_ != kNone) stretches_.push_back(last_);
-    last_ = {start, end};
+  using Stretches = std::vector<Stretch>;
+  static void move(Stretches& from, Stretches& to) {
+    to.push_back(from.back());
+    from.pop_back();
   }
 
-  Stretches stretches_;
-  Stretch last_ = kNone;
-  bool ascends_ = true;
+  Stretches before_, after_;  // the latest of those before, the first of those after at the back
 };
 
 /// What a sum needs to know of an op, looked up once per body.
 struct OpKind {
   uint8_t category = 0;
   bool communicates = false;
-  bool operator==(const OpKind&) const = default;
 };
 
 class OpKinds {
@@ -108,7 +74,7 @@ class OpKinds {
   }
   /// Of the ops of a call.
   const OpKind* of(const Call& call) const { return kinds_.data() + first_[call.body]; }
-  const std::vector<Call>& calls(uint32_t rank) const { return plan_.programs[plan_.role(rank)].calls; }
+  const Call* calls(uint32_t rank) const { return plan_.programs[plan_.role(rank)].calls.data(); }
 
  private:
   const Plan& plan_;
@@ -118,74 +84,88 @@ class OpKinds {
 
 using Times = std::array<Picoseconds, kCategories>;
 
-/// Calls `visit` with what a stream was at work on within the step, and adds up all times by category. Waiting for
-/// another member is idleness with another cause, not what the communication cost. Tasks of a call and a kind that
-/// follow each other without a gap come as one.
-template <class Visit>
-void for_works(const Step step, std::span<const Span> stream, const OpKinds& all_kinds, const std::vector<Call>& calls,
-               Times& all_times, Visit&& visit) {
-  Times times{};
-  const Span* const last = stream.data() + stream.size();
-  for (const Span* at = stream.data(); at != last;) {
-    const Span& first = *at++;
-    const OpKind* const kinds = all_kinds.of(calls[first.call]);
-    const OpKind kind = kinds[first.op];
-    Picoseconds from = first.start, to = first.end;
-    if (first.waits()) {
-      from += first.wait();
-    } else {
-      for (; at != last && at->start == to && at->call == first.call && !at->waits() && kinds[at->op] == kind; ++at)
-        to = at->end;
-    }
-    times[kind.category] += to - first.start;
-    from = std::max(from, step.start);
-    to = std::min(to, step.end);
-    if (from < to) visit(kind, from, to);
-  }
-  for (size_t category = 0; category < kCategories; ++category) all_times[category] += times[category];
-}
+/// Of one rank after the other, as the room for their stretches is used again.
+class RankSummariser {
+ public:
+  /// The graph may be null.
+  RankSummariser(const Timeline& timeline, const Step& step, const StepGraph* graph)
+      : step_(step), graph_(graph), kinds_(*timeline.plan) {}
 
-RankSummary summarise_rank(const OpKinds& kinds, const Step& step, std::span<const Span> spans, uint32_t rank) {
-  RankSummary summary;
-  summary.rank = rank;
-  const std::vector<Call>& calls = kinds.calls(rank);
-  Union busy;
-  std::array<Union, kCategories> communicating;
-  while (!spans.empty()) {
-    const auto stream = of_first_stream(spans);
-    if (stream.front().stream == static_cast<uint8_t>(Stream::compute)) {
-      Picoseconds busy_until = step.start;
-      Times busy_with{};
-      for_works(step, stream, kinds, calls, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
-        busy.add(from, to);
-        if (to <= busy_until) return;
-        busy_with[kind.category] += to - std::max(from, busy_until);
-        busy_until = to;
-      });
-      summary.busy_with = busy_with;
-    } else {
-      for_works(step, stream, kinds, calls, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
-        if (kind.communicates) communicating[kind.category].add(from, to);
-      });
+  RankSummary run(std::span<const Span> spans, uint32_t rank) {
+    RankSummary summary;
+    summary.rank = rank;
+    calls_ = kinds_.calls(rank);
+    idle_.clear();
+    for (std::vector<Stretch>& stretches : communication_) stretches.clear();
+    std::span<const Span> computing;
+    if (!spans.empty() && spans.front().stream == static_cast<uint8_t>(Stream::compute)) {
+      computing = of_first_stream(spans);
+      spans = spans.subspan(computing.size());
     }
-    spans = spans.subspan(stream.size());
-  }
-  const Stretches computing = busy.take();
-  summary.busy = length_of(computing);
-  summary.idle = step.end - step.start - summary.busy;
-  if (!computing.empty()) summary.span_idle = computing.back().second - computing.front().first - summary.busy;
+    const StepGraph::Compute* known = graph_ ? graph_->compute(rank) : nullptr;
+    if (known && known->disjoint)
+      add_known(*known, computing, summary);
+    else
+      add_computing(computing, summary);
+    summary.idle = step_.end - step_.start - summary.busy;
 
-  // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
-  Stretches idle = rest_of(step.start, step.end, computing);
-  for (size_t category = 0; category < kCategories; ++category) {
-    const Stretches moving = communicating[category].take();
-    if (moving.empty()) continue;
-    Stretches rest = without(idle, moving);
-    summary.exposed[category] = length_of(idle) - length_of(rest);
-    idle = std::move(rest);
+    add_works(spans, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
+      if (kind.communicates) communication_[kind.category].push_back({from, to});
+    });
+    // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
+    for (size_t category = 0; category < kCategories; ++category) {
+      Picoseconds taken = 0;
+      for (const auto& [start, end] : communication_[category]) taken += idle_.take(start, end);
+      summary.exposed[category] = taken;
+    }
+    return summary;
   }
-  return summary;
-}
+
+ private:
+  /// What a StepGraph found already.
+  void add_known(const StepGraph::Compute& compute, std::span<const Span> computing, RankSummary& summary) {
+    summary.busy_with = summary.time = compute.busy;
+    summary.busy = std::accumulate(compute.busy.begin(), compute.busy.end(), Picoseconds{0});
+    if (!computing.empty()) summary.span_idle = computing.back().end - computing.front().start - summary.busy;
+    idle_.add_before(computing.empty() ? step_.start : computing.back().end, step_.end);
+    for (const uint32_t after : std::views::reverse(graph_->after_gaps(compute))) {
+      const Span& span = graph_->spans()[after];
+      idle_.add_before(&span == computing.data() ? step_.start : (&span)[-1].end, span.start);
+    }
+  }
+
+  void add_computing(std::span<const Span> computing, RankSummary& summary) {
+    idle_.add_before(step_.start, step_.end);
+    Picoseconds first = step_.end, last = step_.start;
+    add_works(computing, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
+      summary.busy += idle_.take(from, to);
+      first = std::min(first, from);
+      if (to <= last) return;
+      summary.busy_with[kind.category] += to - std::max(from, last);
+      last = to;
+    });
+    if (first < last) summary.span_idle = last - first - summary.busy;
+  }
+
+  /// Calls `visit` with what streams were at work on within the step, and adds up all times by category. Waiting for
+  /// another member is idleness with another cause, not what the communication cost.
+  template <class Visit>
+  void add_works(std::span<const Span> spans, Times& times, Visit&& visit) {
+    for (const Span& span : spans) {
+      const OpKind kind = kinds_.of(calls_[span.call])[span.op];
+      times[kind.category] += span.end - span.start;
+      const Picoseconds from = std::max(span.start + span.wait(), step_.start), to = std::min(span.end, step_.end);
+      if (from < to) visit(kind, from, to);
+    }
+  }
+
+  const Step& step_;
+  const StepGraph* graph_;
+  OpKinds kinds_;
+  const Call* calls_ = nullptr;
+  IdleTime idle_;
+  std::array<std::vector<Stretch>, kCategories> communication_;  // by category
+};
 
 /// A number among the facts of the timeline or else of its plan; 0 when there is none.
 double number_fact(const Timeline& timeline, const std::string& key) {
@@ -246,25 +226,32 @@ void add_rates(const Timeline& timeline, Summary& summary) {
       share_of(static_cast<double>(quantile(0.9) - quantile(0.1)), static_cast<double>(summary.step_time));
 }
 
-}  // namespace
-
-Summary summarise(const Timeline& timeline) {
+Summary summarise(const Timeline& timeline, const StepGraph* graph) {
   if (timeline.steps.empty()) throw InputError("timeline", "holds no step, expected at least one");
   Summary summary;
   summary.step = timeline.median_step();
   summary.step_time = timeline.median_step_time();
   const auto spans = timeline.of_step(summary.step);
   if (!spans.empty()) {  // else a simulation that kept no spans: nothing is known of its ranks
-    const OpKinds kinds(*timeline.plan);
+    RankSummariser ranks(timeline, timeline.steps[summary.step], graph);
     for (uint32_t rank = 0; rank < timeline.plan->mesh.ranks(); ++rank) {
-      if (timeline.representative_of(rank) != rank) continue;
-      summary.ranks.push_back(summarise_rank(kinds, timeline.steps[summary.step], of_rank(spans, rank), rank));
+      if (timeline.representative_of(rank) == rank) summary.ranks.push_back(ranks.run(of_rank(spans, rank), rank));
     }
   }
   add_peak_memory(timeline, summary);
   add_bubbles(timeline, summary);
   add_rates(timeline, summary);
   return summary;
+}
+
+}  // namespace
+
+Summary summarise(const Timeline& timeline) {
+  return summarise(timeline, nullptr);
+}
+
+Summary summarise(const StepGraph& graph) {
+  return summarise(graph.timeline(), &graph);
 }
 
 }  // namespace pgram

@@ -8,6 +8,8 @@
 
 namespace pgram {
 
+class StepGraph;
+
 struct RankSummary {
   uint32_t rank = 0;
   Picoseconds busy = 0;  ///< compute stream busy
@@ -36,6 +38,8 @@ struct Summary {
 };
 
 Summary summarise(const Timeline&);
+/// Of its timeline, in less time. It must be of the median step.
+Summary summarise(const StepGraph&);
 std::string summary_to_text(const Timeline&, const Summary&);
 std::string summary_to_json(const Timeline&, const Summary&);
 

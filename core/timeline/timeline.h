@@ -30,6 +30,10 @@ struct Span {
     wait_high = static_cast<uint8_t>(ns >> 32);
     wait_low = static_cast<uint32_t>(ns);
   }
+  /// Op, stream and waiting in one number, to compare them at once: head_of() where nothing is waited for.
+  uint64_t head() const { return op | uint64_t{stream} << 16 | uint64_t{wait_high} << 24 | uint64_t{wait_low} << 32; }
+  static constexpr uint64_t head_of(uint16_t op, Stream stream) { return op | static_cast<uint64_t>(stream) << 16; }
+  static constexpr uint64_t kNotWaiting = 0xffffff;  ///< the bits of head() that say nothing of waiting
   bool operator==(const Span&) const = default;
 };
 static_assert(sizeof(Span) == 32);
