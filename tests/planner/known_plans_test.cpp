@@ -57,7 +57,7 @@ void edit(Plan& plan, Chance& chance) {
   Op& op = any(body.ops);
   Record& record = any(plan.records);
   Arg& arg = any(program.args);
-  switch (chance.draw(0, 23)) {
+  switch (chance.draw(0, 26)) {
     case 0:
       arg = Arg(arg.pool(), chance.draw(0, program.pools[arg.pool()].slots - 1), arg.allocates(), arg.frees());
       break;
@@ -140,11 +140,18 @@ void edit(Plan& plan, Chance& chance) {
       } while (plan.bodies[call.body].formals != formals);
       break;
     }
-    default: {
-      Communicator& comm = any(plan.comms);
-      std::swap(comm.source, comm.target);
+    case 23:
+      any(plan.comms).directed ^= true;
       break;
-    }
+    case 24:
+      any(plan.comms).source = static_cast<uint16_t>(chance.draw(0, static_cast<uint32_t>(plan.programs.size()) - 1));
+      break;
+    case 25:
+      any(plan.comms).target = static_cast<uint16_t>(chance.draw(0, static_cast<uint32_t>(plan.programs.size()) - 1));
+      break;
+    default:
+      any(plan.comms).roles.assign(1, 0);
+      break;
   }
 }
 
@@ -152,7 +159,7 @@ TEST(KnownPlans, RefuseWhatVerifyRefuses) {
   Chance chance(22);
   KnownPlans known;
   int refused = 0, edited = 0;
-  while (edited < 3000) {
+  while (edited < 4500) {
     const Model model = chance.model();
     const Layout l = any_layout(chance);
     const Workload w = chance.workload(l);
