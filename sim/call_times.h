@@ -110,8 +110,6 @@ struct RankCalls {
     const CallTimes* times = nullptr;
     Picoseconds begin = 0;
   };
-  std::vector<ClosedBody> bodies;
-
   CallPart part;                      ///< that is replayed or written down
   Picoseconds since = 0;              ///< when it began
   const CallTimes* replay = nullptr;  ///< null: none

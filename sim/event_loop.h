@@ -71,15 +71,27 @@ class EventLoop {
   RankCalls* calls_of(uint32_t rank) { return kShares && !calls_.empty() ? &calls_[rank] : nullptr; }
   /// The first task of a Call can arrive: true if the Call runs as one from now on.
   bool replay(StreamHead&);
-  const ClosedBody& look_at(uint32_t rank, uint16_t body);
-  void find_alike(uint32_t rank, uint16_t body);
+  /// What is known of a rank's calls of a Body, found out when first asked.
+  const ClosedBody& look_at(uint32_t rank, uint16_t body) {
+    static const ClosedBody never;
+    if (closable_[body] == CallTimes::kNoBody) return never;
+    ClosedBody& known = closed_body(rank, body);
+    if (!known.known) look_at(rank, body, known);
+    return known;
+  }
+  ClosedBody& closed_body(uint32_t rank, uint16_t body) {
+    return closed_bodies_[rank * num_closable_ + closable_[body]];
+  }
+  void look_at(uint32_t rank, uint16_t body, ClosedBody&);
+  void find_alike(uint32_t rank, uint16_t body, ClosedBody&);
   bool cost_alike(const Instance&, const Instance&, uint16_t body) const;
   bool are_free(const ClosedBody&) const;
   CallPart part_at(const StreamOrder::Visit& visit) const;
   void set_next(CallPart& part, const StreamOrder::Visit& next) const;
   bool find_part(StreamHead& compute, CallPart& part);
   void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
-  const CallTimes* find_times(uint32_t rank, const CallPart& part, double share) const;
+  CallTimes::Key key_of(uint32_t rank, const CallPart& part, double share);
+  const CallTimes* find_times(uint32_t rank, const CallPart& part, double share);
   void add_parts(uint32_t rank, const CallTimes& times, double share);
   bool follows(uint32_t rank, const CallPart& before, const CallTimes& times, CallPart& part);
   bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
@@ -172,6 +184,9 @@ class EventLoop {
   std::vector<Group> groups_;         // of each stream; empty: there are none
   uint32_t group_ = 0;
   std::map<CallTimes::Key, CallTimes> memory_;
+  std::vector<uint16_t> closable_;         // of each body its number among those that may run as one; kNoBody: none
+  std::vector<ClosedBody> closed_bodies_;  // of each rank those, one rank after the other
+  size_t num_closable_ = 0;
   std::vector<RankCalls> calls_;               // of each rank; empty: none runs as one
   std::vector<uint16_t> first_compute_;        // op of each body; as many as it has: none
   std::vector<std::vector<uint32_t>> unlike_;  // of each body: ranks whose calls of it cost something else

@@ -8,15 +8,11 @@
 
 namespace pgram::sim {
 
-/// What is known of a rank's calls of a Body, found out when first asked.
 template <bool kShares>
-const ClosedBody& EventLoop<kShares>::look_at(uint32_t r, uint16_t body) {
-  ClosedBody& result = calls_[r].bodies[body];
-  if (std::exchange(result.known, true)) return result;
+void EventLoop<kShares>::look_at(uint32_t r, uint16_t body, ClosedBody& result) {
+  result.known = true;
   const std::vector<Op>& ops = problem_.plan.bodies[body].ops;
   const uint16_t first = first_compute_[body];
-  // Without compute, that of another call could run beside it, and would be slowed down by its collectives.
-  if (problem_.plan.bodies[body].grouped || ops.size() < kFewestReplayed || first == ops.size()) return result;
   const Rank& rank = ranks_[r];
   const Instance& instance = *rank.instance;
   for (uint32_t i = 0; i < ops.size(); ++i) {
@@ -30,24 +26,22 @@ const ClosedBody& EventLoop<kShares>::look_at(uint32_t r, uint16_t body) {
     }
     if (op.comm == kNoComm) continue;
     const uint32_t meeting = instance.meetings[op.comm], cost = problem_.first_op[body] + i;
-    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return result;
+    if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return;
     if (!problem_.links || instance.transfers[cost].limit == 0) continue;
     for (const LinkUse& use : problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane)) {
       const uint32_t other = links_[use.link].of_calls;
-      if (problem_.steps || (other != kNone && other != r)) return result;
+      if (problem_.steps || (other != kNone && other != r)) return;
       result.links.push_back(use.link);
     }
   }
   for (uint32_t link : result.links) links_[link].of_calls = r;
-  find_alike(r, body);
+  find_alike(r, body, result);
   result.closed = true;
-  return result;
 }
 
 /// Whose times its calls of the Body share, and which of its streams wait for its compute.
 template <bool kShares>
-void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body) {
-  ClosedBody& result = calls_[r].bodies[body];
+void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& result) {
   const Rank& rank = ranks_[r];
   std::vector<uint32_t>& unlike = unlike_[body];
   const auto alike = std::ranges::find_if(
@@ -121,7 +115,7 @@ bool EventLoop<kShares>::find_part(StreamHead& compute, CallPart& part) {
   if (!ready || !are_free(body)) return false;
   part_waits_.clear();
   if (visit.next) add_next(compute.visit[visit.next], r, part);
-  return part.tasks() >= kFewestReplayed && (part.next == kNone || are_free(calls_[r].bodies[part.next_body])) &&
+  return part.tasks() >= kFewestReplayed && (part.next == kNone || are_free(closed_body(r, part.next_body))) &&
          !beyond_window(rank, part.last_ticket());
 }
 
@@ -156,13 +150,17 @@ void EventLoop<kShares>::add_next(const StreamOrder::Visit& next, uint32_t r, Ca
   part.streams |= body.streams_before;
 }
 
-/// Null: not known yet, or its tasks waited for others of the part then.
 template <bool kShares>
-const CallTimes* EventLoop<kShares>::find_times(uint32_t r, const CallPart& part, double share) const {
-  const std::vector<ClosedBody>& bodies = calls_[r].bodies;
-  CallTimes::Key key{part.body, part.next_body, bodies[part.body].costs, kNone, share};
-  if (part.next != kNone) key.next_costs = bodies[part.next_body].costs;
-  const auto found = memory_.find(key);
+CallTimes::Key EventLoop<kShares>::key_of(uint32_t r, const CallPart& part, double share) {
+  CallTimes::Key key{part.body, part.next_body, closed_body(r, part.body).costs, kNone, share};
+  if (part.next != kNone) key.next_costs = closed_body(r, part.next_body).costs;
+  return key;
+}
+
+/// Null: not known yet.
+template <bool kShares>
+const CallTimes* EventLoop<kShares>::find_times(uint32_t r, const CallPart& part, double share) {
+  const auto found = memory_.find(key_of(r, part, share));
   return found == memory_.end() ? nullptr : &found->second;
 }
 
@@ -192,8 +190,7 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
     calls.records = true;
     calls.left = part.tasks();
     calls.times = {};
-    calls.times.key = {part.body, part.next_body, calls.bodies[part.body].costs, kNone, share};
-    if (part.next != kNone) calls.times.key.next_costs = calls.bodies[part.next_body].costs;
+    calls.times.key = key_of(r, part, share);
     calls.times.ops.resize(part.count + part.next_count);
     calls.times.waits = part_waits_;
     return false;

@@ -48,12 +48,15 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   if (problem.shared_cores) partners_.resize(streams_.size() + group_tasks_.size(), kNone);
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
-    for (RankCalls& calls : calls_) calls.bodies.resize(bodies_.size());
     unlike_.resize(bodies_.size());
     for (const Body& body : problem.plan.bodies) {
       const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
       first_compute_.push_back(static_cast<uint16_t>(compute - body.ops.begin()));
+      // Without compute, that of another call could run beside it, and would be slowed down by its collectives.
+      const bool closable = !body.grouped && body.ops.size() >= kFewestReplayed && compute != body.ops.end();
+      closable_.push_back(closable ? static_cast<uint16_t>(num_closable_++) : CallTimes::kNoBody);
     }
+    closed_bodies_.resize(ranks_.size() * num_closable_);
   }
   // No flow is alone where a link may change under it, nor where it is to be seen what all of them do.
   if (problem.links && problem.links->changes.empty() && !problem.steps && !problem.task_by_task)
