@@ -10,6 +10,7 @@
 #include "sim/kept.h"
 #include "sim/memory.h"
 #include "sim/problem.h"
+#include "sim/room.h"
 #include "sim/simulation_cache.h"
 #include "sim/step_runs.h"
 #include "sim/traffic.h"
@@ -87,8 +88,9 @@ struct Setup {
   Costs costs;
   std::vector<LinkChange> changes;  // by time
   std::shared_ptr<const Folding> folding;
-  std::vector<OpCost> tables;  // of all ops, one folded class after the other
-  std::vector<TransferCost> transfers;
+  // Of all ops, one folded class after the other; those of Bodies that the class does not use are not written.
+  sim::Room<OpCost> tables;
+  sim::Room<TransferCost> transfers;
   SharedLinks links_and_ports;  // of the level `step`
   std::vector<Cluster> epochs;  // the same
   std::unique_ptr<sim::StepRuns> steps;
@@ -110,8 +112,8 @@ struct Setup {
     const std::vector<double> factor = sim::slow_factors(plan, options.slow_ranks);
     const bool shares = events && (folding->shares_links() || costs.takes_sms());
     const size_t ops = usage.first_op.back(), num_tables = folding->table_ranks.size();
-    tables.resize(num_tables * ops);
-    if (shares) transfers.resize(num_tables * ops);
+    tables.make(num_tables * ops);
+    if (shares) transfers.make(num_tables * ops);
     for (size_t t = 0; t < num_tables; ++t) {
       const uint32_t rank = folding->table_ranks[t];
       costs.fill_tables(rank, factor.empty() ? 1.0 : factor[rank], tables.data() + t * ops,
