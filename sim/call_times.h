@@ -47,7 +47,6 @@ struct CallTimes {
   struct Row {
     uint16_t first = 0, count = 0;
     uint16_t own = 0;  ///< those of the Call itself come first
-    Picoseconds end = 0;
   };
   static constexpr uint16_t kNoBody = 0xffff;
 

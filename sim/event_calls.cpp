@@ -6,93 +6,60 @@
 
 namespace pgram::sim {
 
-/// All tasks of the stream in the part have ended.
-template <bool kShares>
-void EventLoop<kShares>::pass_all(StreamHead& stream, const RankCalls& calls) {
-  const CallTimes& times = *calls.replay;
-  const CallPart& part = calls.part;
-  const CallTimes::Row& row = times.rows[stream.name];
-  if (row.count == 0) return;
-  const Span* const spans = times.spans.data() + row.first;
-  const bool some_passed = stream.ticket == kNoTicket || stream.task.op->op != spans->op ||
-                           stream.visit->call != (row.own ? part.call : part.next);
-  if (some_passed) return pass_replayed(stream, calls, times.end + 1);
-
-  ended_ += row.count;
-  if (Span* const written = stream.task.span) {
-    const uint32_t rank = ranks_[stream.task.rank].instance->rank;
-    for (uint32_t i = 0; i < row.count; ++i) {
-      Span& span = written[i];
-      span = spans[i];
-      span.rank = rank;
-      span.call = i < row.own ? part.call : part.next;
-      span.start += calls.since;
-      span.end += calls.since;
-    }
-    stream.task.span = written + row.count;
-  }
-  stream.done = std::max(stream.done, calls.since + row.end);
-  last_end_ = std::max(last_end_, stream.done);
-  stream.waits_met = 0;
-  const uint32_t of_next = row.count - row.own;
-  const StreamOp* const ops = ranks_[stream.task.rank].ops;
-  bool has_more = true;
-  const auto next_visit = [&] {
-    has_more = stream.visit->next != 0;
-    stream.visit += stream.visit->next;
-    stream.task.op = ops + stream.visit->first_op;
-  };
-  if (row.own) next_visit();
-  if (of_next && stream.task.op[of_next - 1].last) {
-    next_visit();
-  } else {
-    stream.task.op += of_next;
-  }
-  stream.ticket = has_more ? stream.visit->first_ticket + stream.task.op->op : kNoTicket;
-}
-
 /// The stream's tasks of the part that end before `elapsed`, counted from its beginning, have ended: the next one
 /// comes.
 template <bool kShares>
-void EventLoop<kShares>::pass_replayed(StreamHead& stream, const RankCalls& calls, Picoseconds elapsed) {
-  if (!is_part(stream, calls.part)) return;
+void EventLoop<kShares>::pass(StreamHead& stream, const RankCalls& calls, Picoseconds elapsed) {
   const CallPart& part = calls.part;
-  const StreamOp* const ops = ranks_[stream.task.rank].ops;
-  const Instance& instance = *ranks_[stream.task.rank].instance;
-  const StreamOrder::Visit* visit = stream.visit;
-  const StreamOp* op = stream.task.op;
-  Span* span = stream.task.span;
-  const CallTimes::Op* times = calls.replay->ops.data() + (visit->call == part.call ? 0 : part.count);
-  Picoseconds end = -1;
-  bool over = false;
-  while (!over && times[op->op].end < elapsed) {
-    end = std::max(end, times[op->op].end);
-    if (span) {
-      const Picoseconds begin = calls.since + times[op->op].begin;
-      *span++ = make_span(instance, visit->call, op->op, stream.name, begin, begin, calls.since + times[op->op].end);
-    }
-    ++ended_;
-    if (!op->last) {
-      ++op;
-      over = visit->call == part.next && op->op >= part.next_count;
-    } else if (!visit->next) {
-      stream.ticket = kNoTicket;
-      over = true;
-    } else {
-      visit += visit->next;
-      op = ops + visit->first_op;
-      times = calls.replay->ops.data() + part.count;
-      over = visit->call != part.next || op->op >= part.next_count;
-    }
+  const CallTimes::Row& row = calls.replay->rows[stream.name];
+  const Rank& rank = ranks_[stream.task.rank];
+  if (row.count == 0 || stream.ticket == kNoTicket) return;
+  uint32_t begin = row.count;
+  if (stream.visit->call == part.call) {
+    begin = row.own - ops_left(stream);
+  } else if (stream.visit->call == part.next) {
+    begin = row.own + static_cast<uint32_t>(stream.task.op - (rank.ops + stream.visit->first_op));
   }
-  if (end < 0) return;
-  stream.done = std::max(stream.done, calls.since + end);
+  const Span* const spans = calls.replay->spans.data() + row.first;
+  uint32_t end = begin;
+  if (elapsed > calls.replay->end) {
+    end = row.count;
+  } else {
+    while (end < row.count && spans[end].end < elapsed) ++end;
+  }
+  if (end <= begin) return;
+
+  const uint32_t own = std::clamp<uint32_t>(row.own, begin, end);
+  if (Span* written = stream.task.span) {
+    const auto write = [rank = rank.instance->rank, since = calls.since](Span* to, std::span<const Span> known,
+                                                                         uint32_t call) {
+      for (const Span& span : known) {
+        *to = span;
+        to->rank = rank;
+        to->call = call;
+        to->start += since;
+        to++->end += since;
+      }
+      return to;
+    };
+    written = write(written, {spans + begin, spans + own}, part.call);
+    stream.task.span = write(written, {spans + own, spans + end}, part.next);
+  }
+  ended_ += end - begin;
+  stream.done = std::max(stream.done, calls.since + spans[end - 1].end);
   last_end_ = std::max(last_end_, stream.done);
   stream.waits_met = 0;
-  stream.visit = visit;
-  stream.task.op = op;
-  stream.task.span = span;
-  if (stream.ticket != kNoTicket) stream.ticket = visit->first_ticket + op->op;
+  bool has_more = true;
+  const auto go_on = [&](uint32_t ops) {
+    stream.task.op += ops;
+    if (ops == 0 || !stream.task.op[-1].last) return;
+    has_more = stream.visit->next != 0;
+    stream.visit += stream.visit->next;
+    stream.task.op = rank.ops + stream.visit->first_op;
+  };
+  go_on(own - begin);
+  go_on(end - own);
+  stream.ticket = has_more ? stream.visit->first_ticket + stream.task.op->op : kNoTicket;
 }
 
 /// The part has ended, and another begins.
@@ -101,7 +68,7 @@ void EventLoop<kShares>::begin_next_part(uint32_t r) {
   RankCalls& calls = calls_[r];
   StreamHead* const streams = streams_.data() + ranks_[r].first_stream;
   each_bit(calls.part.streams, [&](uint32_t d) {
-    pass_all(streams[d], calls);
+    pass(streams[d], calls, calls.replay->end + 1);
     streams[d].unended = streams[d].ticket;
   });
   const RankCalls::Timed& next = calls.parts[++calls.at];
@@ -124,7 +91,7 @@ void EventLoop<kShares>::pass_some(uint32_t r) {
   const bool is_last = calls.at_last();
   each_bit(streams, [&](uint32_t d) {
     StreamHead& stream = of_rank[d];
-    pass_replayed(stream, calls, now_ - calls.since + 1);
+    pass(stream, calls, now_ - calls.since + 1);
     stream.unended = stream.ticket;
     if (is_last && !is_part(stream, calls.part) && d != compute_of(rank)) calls.part.streams &= ~(1u << d);
   });
@@ -140,7 +107,7 @@ void EventLoop<kShares>::end_replay(uint32_t r) {
   const uint32_t first = ranks_[r].first_stream, streams = calls.part.streams;
   while (!calls.at_last()) begin_next_part(r);
   each_bit(streams, [&](uint32_t d) {
-    pass_all(streams_[first + d], calls);
+    pass(streams_[first + d], calls, calls.replay->end + 1);
     streams_[first + d].unended = streams_[first + d].ticket;
   });
   calls.replay = nullptr;
@@ -161,7 +128,7 @@ void EventLoop<kShares>::disturb(uint32_t r) {
   each_bit(calls.part.streams, [&](uint32_t d) {
     const uint32_t index = rank.first_stream + d;
     StreamHead& stream = streams_[index];
-    pass_replayed(stream, calls, elapsed);
+    pass(stream, calls, elapsed);
     stream.unended = stream.ticket;
     if (!is_part(stream, calls.part) || times_of(stream, calls).begin >= elapsed) return;
     const Running& task = stream.task;

@@ -115,8 +115,7 @@ class EventLoop {
     return calls.replay->ops[calls.part.place(stream.visit->call, stream.task.op->op)];
   }
   static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
-  void pass_all(StreamHead&, const RankCalls&);
-  void pass_replayed(StreamHead&, const RankCalls&, Picoseconds elapsed);
+  void pass(StreamHead&, const RankCalls&, Picoseconds elapsed);
   void begin_next_part(uint32_t rank);
   void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);

@@ -234,7 +234,6 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
         if (op < first || op >= count) continue;
         const CallTimes::Op& at = times.ops[base + op];
         times.spans.push_back(make_span({}, 0, op, static_cast<uint8_t>(stream), at.begin, at.begin, at.end));
-        row.end = std::max(row.end, at.end);
         if (at.end == times.end) times.late |= 1u << stream;
       }
     };
