@@ -1,5 +1,6 @@
 // Numbering: equal hashes get one number, counting up from 0 in order of first appearance.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>

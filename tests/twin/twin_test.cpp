@@ -39,7 +39,8 @@ std::map<std::string, Cost> costs_of(const Plan& plan, const Cluster& cluster) {
   const sim::Costs costs(plan, usage, groups, cluster, {});
   std::map<std::string, Cost> by_text;
   for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
-    const std::vector<sim::OpCost> table = costs.table(rank, 1.0);
+    std::vector<sim::OpCost> table(usage.first_op.back());
+    costs.fill_tables(rank, 1.0, table.data(), nullptr);
     const Program& program = plan.programs[plan.role(rank)];
     for (uint32_t call = 0; call < program.calls.size(); ++call) {
       const uint16_t body = program.calls[call].body;
