@@ -183,20 +183,28 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
 std::optional<Task> StepGraph::at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const {
   const RankTasks& tasks = ranks_[rank];
   const auto task = tasks.order->at_turn(comm, turn);
-  if (!task || (!tasks.first_span && tasks.by_task->span_of[tasks.order->number(*task)] == kNone)) return std::nullopt;
+  if (!task || !has_span(tasks, *task)) return std::nullopt;
   return Task{rank, task->call, task->op};
+}
+
+/// The task of `rank` in an operation of another one.
+std::optional<Task> StepGraph::met(uint32_t rank, const Task& task, uint16_t comm) const {
+  const RoleTask own{task.call, task.op};
+  if (roles_[rank] != roles_[task.rank]) return at_turn(rank, comm, order(task.rank).turn(own));
+  // Ranks of a role run one program.
+  if (!has_span(ranks_[rank], own)) return std::nullopt;
+  return Task{rank, task.call, task.op};
 }
 
 Task StepGraph::slowest(const Task& task) const {
   const BodyOrders::OpOrder& op = this->op(task);
   if (op.in_role && one_class_[roles_[task.rank]]) return task;  // all others are alike
   if (op.comm >= plan().comms.size()) return task;
-  const uint32_t turn = order(task.rank).turn({task.call, task.op});
-  if (meets_all_roles(op.comm)) return latest_of_roles(op.comm, turn, task);
+  if (meets_all_roles(op.comm)) return latest_of_roles(op.comm, order(task.rank).turn({task.call, task.op}), task);
   Task last = task;
   Picoseconds latest = span(task).start;
   const auto meet = [&](uint32_t rank) {
-    const auto other = at_turn(rank, op.comm, turn);
+    const auto other = met(rank, task, op.comm);
     if (!other || span(*other).start <= latest) return;
     last = *other;
     latest = span(*other).start;

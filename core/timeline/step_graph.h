@@ -126,7 +126,11 @@ class StepGraph {
   }
   Task latest_of_roles(uint16_t comm, uint32_t turn, const Task&) const;
   const std::vector<Member>& members_of(uint16_t comm, uint32_t rank) const;
+  static bool has_span(const RankTasks& tasks, const RoleTask& task) {
+    return tasks.first_span || tasks.by_task->span_of[tasks.order->number(task)] != kNone;
+  }
   std::optional<Task> at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const;
+  std::optional<Task> met(uint32_t rank, const Task& task, uint16_t comm) const;
 
   const Timeline& timeline_;
   size_t step_;
