@@ -179,9 +179,7 @@ void EventLoop<kShares>::go_on_as_flow(const Running& task, Picoseconds arrival)
   flow.begin = begin;
   flow.alone_end = begin + std::llround(transfer.bytes / transfer.limit);
   for (const LinkUse& use : uses) ++links_[use.link].flows;
-  if (runs_alone(place, transfer, uses)) return;
-  network_.join(static_cast<double>(begin), place, transfer.bytes, transfer.limit, uses);
-  if (problem_.first_span) contention_.begin(begin, place, task_of(task), uses);
+  if (!runs_alone(place, transfer, uses)) join_network(place);
 }
 
 template class EventLoop<true>;

@@ -1,6 +1,7 @@
 // Transfers of the event loop that share links: flows, and the steps of collectives.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "sim/event_loop.h"
 
@@ -48,10 +49,8 @@ void EventLoop<kShares>::begin_flow(uint32_t place) {
 /// If nobody is on the links of a flow and they are fast enough, it ends when it may until somebody comes.
 template <bool kShares>
 bool EventLoop<kShares>::runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses) {
-  // Dates of the network are exact picoseconds up to 2^53.
-  constexpr Picoseconds kExact = Picoseconds{1} << 52;
   Flow& flow = flows_[place];
-  const bool alone = !links_.empty() && flow.alone_end < kExact &&
+  const bool alone = !links_.empty() && flow.alone_end < kExactDates &&
                      std::ranges::all_of(uses, [&](const LinkUse& use) { return links_[use.link].flows == 1; }) &&
                      network_.rate_alone(transfer.limit, uses) == transfer.limit;
   if (!alone) return false;
@@ -61,14 +60,16 @@ bool EventLoop<kShares>::runs_alone(uint32_t place, const TransferCost& transfer
   return true;
 }
 
+/// A flow that was alone since it began comes to be one among others.
 template <bool kShares>
-void EventLoop<kShares>::no_longer_alone(uint32_t place) {
+void EventLoop<kShares>::join_network(uint32_t place) {
   Flow& flow = flows_[place];
-  flow.alone = false;
   const Running& first = running(flow.running[0]);
   const TransferCost& transfer = *transfer_of(first);
   const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
-  for (const LinkUse& use : uses) links_[use.link].alone = kNone;
+  if (std::exchange(flow.alone, false)) {
+    for (const LinkUse& use : uses) links_[use.link].alone = kNone;
+  }
   network_.join(static_cast<double>(flow.begin), place, transfer.bytes, transfer.limit, uses);
   if (problem_.first_span) contention_.begin(flow.begin, place, task_of(first), uses);
 }
@@ -79,9 +80,9 @@ void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Runn
   if (links_.empty()) return;
   for (const LinkUse& use : uses) ++links_[use.link].flows;
   for (const LinkUse& use : uses) {
-    if (const uint32_t alone = links_[use.link].alone; alone != kNone) no_longer_alone(alone);
-    const uint32_t rank = links_[use.link].of_calls;
-    if (rank == kNone) continue;
+    if (const uint32_t alone = links_[use.link].alone; alone != kNone) join_network(alone);
+    if (links_[use.link].of_calls == kNone) continue;
+    const uint32_t rank = streams_[links_[use.link].of_calls].task.rank;
     RankCalls& calls = calls_[rank];
     if (calls.replay) disturb(rank);
     if (calls.records && (first.rank != rank || place_in(calls.part, first) == kNone)) calls.records = false;

@@ -98,8 +98,13 @@ class EventLoop {
   CallPart part_of(const RankCalls::Timed& timed, uint32_t streams) const;
   Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
   /// When a stream will be past a task, of the parts that run as one or behind them.
-  Picoseconds passes_at(const RankCalls&, uint8_t stream, uint32_t ticket) const;
-  bool waits_for_end(const Rank&, const StreamHead&, const CallPart&, const CallTimes&) const;
+  Picoseconds passes_at(const RankCalls&, const StreamHead&, uint32_t ticket) const;
+  struct Head {
+    const StreamOrder::Visit* visit = nullptr;  ///< null: nothing is left
+    const StreamOp* op = nullptr;
+  };
+  Head head_after(const StreamHead&, const CallPart&) const;
+  bool waits_for_end(const StreamHead&, const CallPart&, const CallTimes&) const;
   bool waits_for_end(const Rank&, const StreamOrder::Visit&, const StreamOp&, const CallPart&, const CallTimes&) const;
   static bool is_part(const StreamHead& stream, const CallPart& part) {
     return stream.ticket != kNoTicket && part.place(stream.visit->call, stream.task.op->op) != kNone;
@@ -129,7 +134,7 @@ class EventLoop {
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
   bool runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses);
-  void no_longer_alone(uint32_t place);
+  void join_network(uint32_t place);
   void come_to_links(std::span<const LinkUse> uses, const Running& first);
   void leave_links(uint32_t place);
   void flow_done(uint32_t place);

@@ -35,14 +35,22 @@ CallPart EventLoop<kShares>::part_of(const RankCalls::Timed& timed, uint32_t str
 }
 
 template <bool kShares>
-Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, uint8_t stream, uint32_t ticket) const {
+Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHead& stream, uint32_t ticket) const {
   auto timed = calls.parts.end();
   do {
     --timed;
   } while (timed != calls.parts.begin() + static_cast<ptrdiff_t>(calls.at) &&
            timed->visit->first_ticket + first_compute_[timed->visit->body] > ticket);
-  const uint32_t place = part_of(*timed, 0).place(ticket);
-  return place == kNone ? calls.until : timed->begin + passed(part_of(*timed, 0), *timed->times, stream, place);
+  const CallPart part = part_of(*timed, 0);
+  uint32_t place = part.place(ticket);
+  const CallTimes::Row& row = timed->times->rows[stream.name];
+  if (place == kNone && row.count > row.own && ticket < part.next_ticket) {
+    place = part.count - 1u;  // of a call in between: past it when those of the next call come
+  } else if (place == kNone) {
+    const Head next = head_after(stream, part);
+    if (next.visit && next.visit->first_ticket + next.op->op <= ticket) return calls.until;
+  }
+  return timed->begin + passed(part, *timed->times, stream.name, place);
 }
 
 /// The part of the call right after that of `before`, which begins when `before` has ended; false if it is not closed
@@ -143,11 +151,10 @@ Picoseconds EventLoop<kShares>::passed(const CallPart& part, const CallTimes& ti
   return time;
 }
 
-/// Whether what the stream does after the part, of a call that follows or at whose tasks it is now, can begin only when
-/// the last task of the part has ended.
+/// What a stream, which is at a task of the part or of those before it, does after the part.
 template <bool kShares>
-bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& stream, const CallPart& part,
-                                       const CallTimes& times) const {
+typename EventLoop<kShares>::Head EventLoop<kShares>::head_after(const StreamHead& stream, const CallPart& part) const {
+  if (stream.ticket == kNoTicket) return {};
   const StreamOrder::Visit* visit = stream.visit;
   const StreamOp* op = stream.task.op;
   const auto is_over = [&] {
@@ -160,12 +167,19 @@ bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamHead& strea
       ++op;
     } else if (visit->next) {
       visit += visit->next;
-      op = rank.ops + visit->first_op;
+      op = ranks_[stream.task.rank].ops + visit->first_op;
     } else {
-      return true;
+      return {};
     }
   }
-  return waits_for_end(rank, *visit, *op, part, times);
+  return {visit, op};
+}
+
+/// Whether what the stream does after the part can begin only when the last task of the part has ended.
+template <bool kShares>
+bool EventLoop<kShares>::waits_for_end(const StreamHead& stream, const CallPart& part, const CallTimes& times) const {
+  const Head next = head_after(stream, part);
+  return !next.visit || waits_for_end(ranks_[stream.task.rank], *next.visit, *next.op, part, times);
 }
 
 template <bool kShares>

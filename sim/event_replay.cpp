@@ -28,13 +28,15 @@ void EventLoop<kShares>::look_at(uint32_t r, uint16_t body, ClosedBody& result) 
     const uint32_t meeting = instance.meetings[op.comm], cost = problem_.first_op[body] + i;
     if (meeting == kNone || problem_.meeting_size[meeting] != 1 || instance.costs[cost].tail != 0) return;
     if (!problem_.links || instance.transfers[cost].limit == 0) continue;
+    if (problem_.steps) return;
     for (const LinkUse& use : problem_.links->uses(epoch_, meeting, instance.transfers[cost].lane)) {
-      const uint32_t other = links_[use.link].of_calls;
-      if (problem_.steps || (other != kNone && other != r)) return;
+      // Transfers of two streams may meet, and then neither is alone.
+      const uint32_t head = rank.first_stream + stream, other = links_[use.link].of_calls;
+      if (other != kNone && other != head) return;
+      links_[use.link].of_calls = head;
       result.links.push_back(use.link);
     }
   }
-  for (uint32_t link : result.links) links_[link].of_calls = r;
   find_alike(r, body, result);
   result.closed = true;
 }
@@ -85,9 +87,7 @@ bool EventLoop<kShares>::cost_alike(const Instance& a, const Instance& b, uint16
 
 template <bool kShares>
 bool EventLoop<kShares>::are_free(const ClosedBody& body) const {
-  // Dates of flows are exact picoseconds up to 2^53.
-  constexpr Picoseconds kExact = Picoseconds{1} << 52;
-  return std::ranges::all_of(body.links, [&](uint32_t link) { return links_[link].flows == 0 && now_ < kExact; });
+  return std::ranges::all_of(body.links, [&](uint32_t link) { return links_[link].flows == 0 && now_ < kExactDates; });
 }
 
 /// The tasks that could run as one from the first compute task of a Call on, which can arrive now; false if they are
@@ -175,7 +175,6 @@ uint32_t EventLoop<kShares>::ops_left(const StreamHead& stream) const {
 template <bool kShares>
 bool EventLoop<kShares>::replay(StreamHead& compute) {
   const uint32_t r = compute.task.rank;
-  const Rank& rank = ranks_[r];
   RankCalls& calls = calls_[r];
   if (calls.disturbed == compute.visit->call) return false;
   CallPart part;
@@ -198,7 +197,7 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   if (known->waits != part_waits_) return false;
   StreamHead* const streams = streams_beside(compute);
   // Compute beside the part's collectives would be slowed down by them.
-  if (!known->is_late(compute.name) && !waits_for_end(rank, compute, part, *known)) return false;
+  if (!known->is_late(compute.name) && !waits_for_end(compute, part, *known)) return false;
 
   calls.replay = known;
   add_parts(r, *known, share);
@@ -208,11 +207,11 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   const RankCalls::Timed& last = calls.parts.back();
   const CallPart last_part = part_of(last, part.streams);
   each_bit(part.streams, [&](uint32_t d) {
-    if (!last.times->is_late(streams[d].name) && !waits_for_end(rank, streams[d], last_part, *last.times))
+    if (!last.times->is_late(streams[d].name) && !waits_for_end(streams[d], last_part, *last.times))
       push_other(last.begin + passed(last_part, *last.times, streams[d].name, kNone), Other::replay_passes, r);
     streams[d].blocked &= static_cast<uint16_t>(~part.streams);
     each_bit(streams[d].blocked, [&](uint32_t outside) {
-      const Picoseconds time = passes_at(calls, streams[d].name, streams[outside].awaited);
+      const Picoseconds time = passes_at(calls, streams[d], streams[outside].awaited);
       if (time != calls.until) push_other(time, Other::replay_passes, r);
     });
   });

@@ -144,7 +144,7 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
     if (streams[other].unended > ticket) return false;
     if constexpr (kShares) {
       while (calls && calls->replay && calls->part.streams >> other & 1) {
-        const Picoseconds time = passes_at(*calls, streams[other].name, ticket);
+        const Picoseconds time = passes_at(*calls, streams[other], ticket);
         if (time > now_) {
           if (time != calls->until) push_other(time, Other::replay_passes, stream.task.rank);
           break;

@@ -73,6 +73,9 @@ struct Meeting {
   std::array<uint32_t, 2> waiting{};
 };
 
+/// The network's dates are whole picoseconds up to twice this: a flow may be handed to it later than it began.
+constexpr Picoseconds kExactDates = Picoseconds{1} << 52;
+
 /// The transfer of a meeting place, once everybody has come.
 struct Flow {
   std::vector<uint32_t> running;  // whose transfer is a flow now, or will be after its latency
@@ -85,7 +88,7 @@ struct Flow {
 struct LinkUsers {
   uint32_t flows = 0;         // that run one by one
   uint32_t alone = kNone;     // the place of the only one, if it is alone on all its links
-  uint32_t of_calls = kNone;  // the rank that may use it in calls that run as one
+  uint32_t of_calls = kNone;  // the stream whose transfers may use it in calls that run as one
 };
 
 /// Tasks of the largest group; 0 where there are none.

@@ -61,8 +61,9 @@ TEST_P(CallsOfPlans, TrainingStepsEqualTaskByTask) {
   }
 }
 
-/// A layer of two to eight tasks in a row or beside each other, some of them all-reduces of the two ranks of `group`.
-uint16_t random_layer(PlanMaker& make, std::mt19937& random, uint16_t group) {
+/// A layer of two to eight tasks in a row or beside each other, some of them all-reduces of the two ranks of `group`, or
+/// of `beside`, the same two on another stream.
+uint16_t random_layer(PlanMaker& make, std::mt19937& random, uint16_t group, uint16_t beside) {
   const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
   Body body;
   body.name = "layer";
@@ -72,8 +73,9 @@ uint16_t random_layer(PlanMaker& make, std::mt19937& random, uint16_t group) {
     op.flops = static_cast<uint64_t>(draw(0, 5) ? draw(1, 9) : 0);
     if (draw(0, 2) == 0) {
       op.kernel = Kernel::all_reduce;
-      op.comm = group;
-      op.stream = Stream::tensor;
+      const bool other = draw(0, 3) == 0;
+      op.comm = other ? beside : group;
+      op.stream = other ? Stream::channel_first : Stream::tensor;
       op.bytes = static_cast<uint64_t>(draw(1, 60) * (draw(0, 1) ? 100 : 1));  // above 1 KiB links are shared
       op.flops = 0;
     }
@@ -104,9 +106,9 @@ Plan random_layers(std::mt19937& random) {
     return make.comm(c);
   };
   const uint16_t tensor = group("tp", kTp, Stream::tensor), data = group("dp", kDp, Stream::data);
-  const uint16_t world = group("all", kTp | kDp, Stream::misc);
+  const uint16_t world = group("all", kTp | kDp, Stream::misc), beside = group("tp2", kTp, Stream::channel_first);
   std::array<uint16_t, 3> layers{}, others{};
-  for (uint16_t& layer : layers) layer = random_layer(make, random, tensor);
+  for (uint16_t& layer : layers) layer = random_layer(make, random, tensor, beside);
   for (size_t i = 0; i < others.size(); ++i) {
     const bool wide = i == 2;
     others[i] = make.transfer("sum", Kernel::all_reduce, wide ? world : data, wide ? Stream::misc : Stream::data,
@@ -141,7 +143,7 @@ Plan random_layers(std::mt19937& random) {
 TEST(CallsAsOne, DisturbedLayersEqualTaskByTask) {
   std::mt19937 random(15);
   const Cluster inside = unit_cluster(1, 4, 4), across = unit_cluster(2, 2, 2, 2);
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 7000; ++i) {
     const Plan plan = random_layers(random);
     SimulationOptions options;
     options.network = i % 3 == 0 ? NetworkLevel::analytic : NetworkLevel::flow;
