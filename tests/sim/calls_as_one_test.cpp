@@ -61,8 +61,8 @@ TEST_P(CallsOfPlans, TrainingStepsEqualTaskByTask) {
   }
 }
 
-/// A layer of two to eight tasks in a row or beside each other, some of them all-reduces of the two ranks of `group`, or
-/// of `beside`, the same two on another stream.
+/// A layer of two to eight tasks in a row or beside each other, some of them all-reduces of the two ranks of `group`,
+/// or of `beside`, the same two on another stream.
 uint16_t random_layer(PlanMaker& make, std::mt19937& random, uint16_t group, uint16_t beside) {
   const auto draw = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
   Body body;
