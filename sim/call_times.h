@@ -46,7 +46,8 @@ struct CallTimes {
   /// The spans of a stream.
   struct Row {
     uint16_t first = 0, count = 0;
-    uint16_t own = 0;  ///< those of the Call itself come first
+    uint16_t own = 0;   ///< those of the Call itself come first
+    uint16_t skip = 0;  ///< its ops on the stream before those
   };
   static constexpr uint16_t kNoBody = 0xffff;
 

@@ -238,6 +238,8 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
     };
     add(part.body, part.first, part.count, 0);
     row.own = static_cast<uint16_t>(times.spans.size() - row.first);
+    const BodyStreams& own = bodies_[part.body];
+    row.skip = static_cast<uint16_t>(own.first[stream + 1] - own.first[stream] - row.own);
     if (part.next != kNone) add(part.next_body, 0, part.next_count, part.count);
     row.count = static_cast<uint16_t>(times.spans.size() - row.first);
   }
