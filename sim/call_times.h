@@ -4,6 +4,7 @@
 #include <bit>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/base/units.h"
@@ -72,6 +73,7 @@ struct ClosedBody {
   uint32_t streams = 0, streams_before = 0;   ///< the rank's, as bits; before: those of ops before the first compute op
   std::array<uint16_t, kStreams> ops_from{};  ///< from that one on, by stream of the rank
   std::array<uint32_t, kStreams> first_from{};  ///< the first of those, among the program's StreamOps
+  std::array<int8_t, kStreams> beside{};        ///< the stream's visit is so many behind that of the compute stream
   uint32_t gated = 0;                           ///< streams whose first op of those waits for a compute op of the call
   std::vector<uint32_t> links;                  ///< that its transfers use
   uint32_t costs = kNone;                       ///< the first rank whose calls of the Body cost the same
@@ -104,23 +106,23 @@ struct CallPart {
 };
 
 /// What a rank does as one: a part and those that follow it at once, each when the one before has ended.
-struct RankCalls {
+struct alignas(64) RankCalls {
   struct Timed {
     const StreamOrder::Visit* visit = nullptr;
     const CallTimes* times = nullptr;
     Picoseconds begin = 0;
   };
-  CallPart part;                      ///< that is replayed or written down
-  Picoseconds since = 0;              ///< when it began
-  const CallTimes* replay = nullptr;  ///< null: none
-  std::vector<Timed> parts;           ///< that run as one, by call
-  size_t at = 0;                      ///< the present one of those
-  Picoseconds until = 0;              ///< when the last of them ends
-  uint32_t disturbed = kNone;         ///< a call that goes on task by task
+  CallPart part;                           ///< that is replayed or written down
+  Picoseconds since = 0;                   ///< when it began
+  const CallTimes* replay = nullptr;       ///< null: none
+  std::vector<Timed> parts;                ///< that run as one, by call
+  size_t at = 0;                           ///< the present one of those
+  Picoseconds until = 0;                   ///< when the last of them ends
+  std::array<uint32_t, kStreams> after{};  ///< what each of their streams does then, as ticket
+  uint32_t disturbed = kNone;              ///< a call that goes on task by task
 
-  bool records = false;
-  CallTimes times;
-  uint32_t left = 0;  ///< tasks that have not ended
+  std::unique_ptr<CallTimes> records;  ///< what is written down of `part`, if it is
+  uint32_t left = 0;                   ///< tasks of it that have not ended
 
   bool at_last() const { return at + 1 == parts.size(); }
 };

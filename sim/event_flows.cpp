@@ -85,7 +85,7 @@ void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Runn
     const uint32_t rank = streams_[links_[use.link].of_calls].task.rank;
     RankCalls& calls = calls_[rank];
     if (calls.replay) disturb(rank);
-    if (calls.records && (first.rank != rank || place_in(calls.part, first) == kNone)) calls.records = false;
+    if (calls.records && (first.rank != rank || place_in(calls.part, first) == kNone)) calls.records = nullptr;
   }
 }
 

@@ -73,13 +73,15 @@ class EventLoop {
   bool replay(StreamHead&);
   /// What is known of a rank's calls of a Body, found out when first asked.
   const ClosedBody& look_at(uint32_t rank, uint16_t body) {
-    static const ClosedBody never;
-    if (closable_[body] == CallTimes::kNoBody) return never;
+    if (closable_[body] == CallTimes::kNoBody) return never_closed_;
     ClosedBody& known = closed_body(rank, body);
     if (!known.known) look_at(rank, body, known);
     return known;
   }
   ClosedBody& closed_body(uint32_t rank, uint16_t body) {
+    return closed_bodies_[rank * num_closable_ + closable_[body]];
+  }
+  const ClosedBody& closed_body(uint32_t rank, uint16_t body) const {
     return closed_bodies_[rank * num_closable_ + closable_[body]];
   }
   void look_at(uint32_t rank, uint16_t body, ClosedBody&);
@@ -96,14 +98,14 @@ class EventLoop {
   bool follows(uint32_t rank, const CallPart& before, const CallTimes& times, CallPart& part);
   bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
   CallPart part_of(const RankCalls::Timed& timed, uint32_t streams) const;
-  Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place) const;
+  static Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place);
   /// When a stream will be past a task, of the parts that run as one or behind them.
   Picoseconds passes_at(const RankCalls&, const StreamHead&, uint32_t ticket) const;
   struct Head {
     const StreamOrder::Visit* visit = nullptr;  ///< null: nothing is left
     const StreamOp* op = nullptr;
   };
-  Head head_after(const StreamHead&, const CallPart&) const;
+  Head head_after(const StreamHead&, const CallPart&, const CallTimes&) const;
   bool waits_for_end(const StreamHead&, const CallPart&, const CallTimes&) const;
   bool waits_for_end(const Rank&, const StreamOrder::Visit&, const StreamOp&, const CallPart&, const CallTimes&) const;
   static bool is_part(const StreamHead& stream, const CallPart& part) {
@@ -112,8 +114,6 @@ class EventLoop {
   uint32_t place_in(const CallPart& part, const Running& task) const {
     return part.place(streams_[task.stream].visit->call, task.op->op);
   }
-  /// Of the call at the stream's head.
-  uint32_t ops_left(const StreamHead&) const;
   const Body& body_of(const StreamOrder::Visit& visit) const { return problem_.plan.bodies[visit.body]; }
   /// Of the task at the head of a stream of the part.
   static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
@@ -191,6 +191,7 @@ class EventLoop {
   std::vector<uint16_t> closable_;         // of each body its number among those that may run as one; kNoBody: none
   std::vector<ClosedBody> closed_bodies_;  // of each rank those, one rank after the other
   size_t num_closable_ = 0;
+  const ClosedBody never_closed_;
   std::vector<RankCalls> calls_;               // of each rank; empty: none runs as one
   std::vector<uint16_t> first_compute_;        // op of each body; as many as it has: none
   std::vector<std::vector<uint32_t>> unlike_;  // of each body: ranks whose calls of it cost something else

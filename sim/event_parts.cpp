@@ -36,6 +36,7 @@ CallPart EventLoop<kShares>::part_of(const RankCalls::Timed& timed, uint32_t str
 
 template <bool kShares>
 Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHead& stream, uint32_t ticket) const {
+  if (ticket >= calls.after[stream.dense]) return calls.until;
   auto timed = calls.parts.end();
   do {
     --timed;
@@ -44,12 +45,8 @@ Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHe
   const CallPart part = part_of(*timed, 0);
   uint32_t place = part.place(ticket);
   const CallTimes::Row& row = timed->times->rows[stream.name];
-  if (place == kNone && row.count > row.own && ticket < part.next_ticket) {
+  if (place == kNone && row.count > row.own && ticket < part.next_ticket)
     place = part.count - 1u;  // of a call in between: past it when those of the next call come
-  } else if (place == kNone) {
-    const Head next = head_after(stream, part);
-    if (next.visit && next.visit->first_ticket + next.op->op <= ticket) return calls.until;
-  }
   return timed->begin + passed(part, *timed->times, stream.name, place);
 }
 
@@ -135,50 +132,44 @@ void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double sh
 
 /// When a stream is past all its tasks up to the one at `place`, which may itself be on another stream.
 template <bool kShares>
-Picoseconds EventLoop<kShares>::passed(const CallPart& part, const CallTimes& times, uint8_t stream,
-                                       uint32_t place) const {
+Picoseconds EventLoop<kShares>::passed(const CallPart& part, const CallTimes& times, uint8_t stream, uint32_t place) {
+  const CallTimes::Row& row = times.rows[stream];
+  const Span* const spans = times.spans.data() + row.first;
   Picoseconds time = 0;
-  const auto look = [&](uint16_t body, uint32_t first, uint32_t count, uint32_t base) {
-    const BodyStreams& streams = bodies_[body];
-    for (uint32_t i = streams.first[stream]; i < streams.first[stream + 1]; ++i) {
-      const uint32_t op = streams.ops[i];
-      if (op >= count || base + op > place) break;
-      if (op >= first) time = times.ops[base + op].end;
-    }
-  };
-  look(part.body, part.first, part.count, 0);
-  if (part.next != kNone) look(part.next_body, 0, part.next_count, part.count);
+  for (uint32_t i = 0; i < row.count; ++i) {
+    if (spans[i].op + (i < row.own ? 0u : part.count) > place) break;
+    time = spans[i].end;
+  }
   return time;
 }
 
 /// What a stream, which is at a task of the part or of those before it, does after the part.
 template <bool kShares>
-typename EventLoop<kShares>::Head EventLoop<kShares>::head_after(const StreamHead& stream, const CallPart& part) const {
+typename EventLoop<kShares>::Head EventLoop<kShares>::head_after(const StreamHead& stream, const CallPart& part,
+                                                                 const CallTimes& times) const {
   if (stream.ticket == kNoTicket) return {};
+  const StreamOp* const ops = ranks_[stream.task.rank].ops;
   const StreamOrder::Visit* visit = stream.visit;
-  const StreamOp* op = stream.task.op;
-  const auto is_over = [&] {
-    // Of calls and of ops before the part; they belong to those before it.
-    const bool before = visit->call < part.call || (visit->call == part.call && op->op < part.first);
-    return before || part.place(visit->call, op->op) != kNone;
-  };
-  while (is_over()) {
-    if (visit->call >= part.call && !op->last) {
-      ++op;
-    } else if (visit->next) {
-      visit += visit->next;
-      op = ranks_[stream.task.rank].ops + visit->first_op;
-    } else {
-      return {};
-    }
+  const ClosedBody& body = closed_body(stream.task.rank, part.body);
+  if (body.streams >> stream.dense & 1) {
+    visit = part.visit + body.beside[stream.dense];
+    if (!visit->next) return {};
+    visit += visit->next;
   }
-  return {visit, op};
+  const CallTimes::Row& row = times.rows[stream.name];
+  const StreamOp* op = ops + visit->first_op;
+  if (visit->call != part.next || row.count == row.own) return {visit, op};
+  op += row.count - row.own;
+  if (!op[-1].last) return {visit, op};
+  if (!visit->next) return {};
+  visit += visit->next;
+  return {visit, ops + visit->first_op};
 }
 
 /// Whether what the stream does after the part can begin only when the last task of the part has ended.
 template <bool kShares>
 bool EventLoop<kShares>::waits_for_end(const StreamHead& stream, const CallPart& part, const CallTimes& times) const {
-  const Head next = head_after(stream, part);
+  const Head next = head_after(stream, part, times);
   return !next.visit || waits_for_end(ranks_[stream.task.rank], *next.visit, *next.op, part, times);
 }
 
@@ -187,8 +178,7 @@ bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamOrder::Visi
                                        const CallPart& part, const CallTimes& times) const {
   const StreamHead* const streams = streams_.data() + rank.first_stream;
   const auto until_end = [&](uint32_t other, uint32_t ticket) {
-    if (const uint32_t place = part.place(ticket); place != kNone)
-      return passed(part, times, streams[other].name, place) == times.end;
+    if (const uint32_t place = part.place(ticket); place != kNone) return times.ops[place].end == times.end;
     // A later task of a stream that is busy until the end.
     return times.is_late(streams[other].name) && ticket >= part.first_ticket + part.first;
   };

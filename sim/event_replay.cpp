@@ -52,8 +52,12 @@ void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& resul
 
   const auto used = std::ranges::lower_bound(rank.order->bodies, body, {}, &StreamOrder::Used::body);
   const BodyStreams& streams = bodies_[body];
+  // Visits of a call lie in the order of its streams, and nothing comes before compute.
+  static_assert(static_cast<int>(Stream::compute) == 0);
+  int8_t beside = 0;
   for (uint8_t name : streams.streams) {
     const uint32_t d = rank.order->dense[name];
+    result.beside[d] = beside++;
     if (result.ops_from[d] == 0) continue;
     result.first_from[d] = used->first_op + streams.first[name + 1] - result.ops_from[d];
     const StreamOp& op = rank.ops[result.first_from[d]];
@@ -104,9 +108,11 @@ bool EventLoop<kShares>::find_part(StreamHead& compute, CallPart& part) {
   const StreamHead* const streams = streams_beside(compute);
   bool ready = true;
   each_bit(body.streams, [&](uint32_t d) {
-    ready &= streams[d].ticket >= visit.first_ticket + part.first;
-    if (body.ops_from[d] == 0) return;
-    ready &= !streams[d].arrived && streams[d].visit->call == visit.call && ops_left(streams[d]) == body.ops_from[d];
+    if (body.ops_from[d] == 0) {
+      ready &= streams[d].ticket >= visit.first_ticket + part.first;
+      return;
+    }
+    ready &= !streams[d].arrived && streams[d].ticket == visit.first_ticket + rank.ops[body.first_from[d]].op;
     part.streams |= 1u << d;
   });
   const auto ended = [&](const StreamOrder::Wait& wait) { return streams[wait.stream].unended > wait.ticket; };
@@ -165,14 +171,6 @@ const CallTimes* EventLoop<kShares>::find_times(uint32_t r, const CallPart& part
 }
 
 template <bool kShares>
-uint32_t EventLoop<kShares>::ops_left(const StreamHead& stream) const {
-  if (stream.ticket == kNoTicket) return 0;
-  const BodyStreams& body = bodies_[stream.visit->body];
-  const StreamOp* const first = ranks_[stream.task.rank].ops + stream.visit->first_op;
-  return body.first[stream.name + 1] - body.first[stream.name] - static_cast<uint32_t>(stream.task.op - first);
-}
-
-template <bool kShares>
 bool EventLoop<kShares>::replay(StreamHead& compute) {
   const uint32_t r = compute.task.rank;
   RankCalls& calls = calls_[r];
@@ -180,18 +178,17 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   CallPart part;
   if (!find_part(compute, part)) return false;
 
-  calls.records = false;  // of a call before, some of whose tasks still run: it is not closed
+  calls.records = nullptr;  // of a call before, some of whose tasks still run: it is not closed
   const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
   const CallTimes* const known = find_times(r, part, share);
   calls.part = part;
   calls.since = now_;
   if (!known) {
-    calls.records = true;
     calls.left = part.tasks();
-    calls.times = {};
-    calls.times.key = key_of(r, part, share);
-    calls.times.ops.resize(part.count + part.next_count);
-    calls.times.waits = part_waits_;
+    calls.records = std::make_unique<CallTimes>();
+    calls.records->key = key_of(r, part, share);
+    calls.records->ops.resize(part.count + part.next_count);
+    calls.records->waits = part_waits_;
     return false;
   }
   if (known->waits != part_waits_) return false;
@@ -203,15 +200,24 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   add_parts(r, *known, share);
   push_other(calls.until, Other::replay_ends, r);
 
-  // Streams that are free before the end and may have something to do until then.
+  // Streams that are free before the end and may have something to do until then, and those whose tasks others wait
+  // for.
   const RankCalls::Timed& last = calls.parts.back();
   const CallPart last_part = part_of(last, part.streams);
   each_bit(part.streams, [&](uint32_t d) {
-    if (!last.times->is_late(streams[d].name) && !waits_for_end(streams[d], last_part, *last.times))
-      push_other(last.begin + passed(last_part, *last.times, streams[d].name, kNone), Other::replay_passes, r);
-    streams[d].blocked &= static_cast<uint16_t>(~part.streams);
-    each_bit(streams[d].blocked, [&](uint32_t outside) {
-      const Picoseconds time = passes_at(calls, streams[d], streams[outside].awaited);
+    StreamHead& stream = streams[d];
+    const Head after = head_after(stream, last_part, *last.times);
+    calls.after[d] = after.visit ? after.visit->first_ticket + after.op->op : kNoTicket;
+    if (after.visit && !last.times->is_late(stream.name) &&
+        !waits_for_end(ranks_[r], *after.visit, *after.op, last_part, *last.times))
+      push_other(last.begin + passed(last_part, *last.times, stream.name, kNone), Other::replay_passes, r);
+    stream.blocked &= static_cast<uint16_t>(~part.streams);
+    if (!stream.blocked || stream.wake >= calls.after[d]) return;
+    stream.wake = kNoTicket;
+    each_bit(stream.blocked, [&](uint32_t outside) {
+      const uint32_t awaited = streams[outside].awaited;
+      stream.wake = std::min(stream.wake, awaited);
+      const Picoseconds time = passes_at(calls, stream, awaited);
       if (time != calls.until) push_other(time, Other::replay_passes, r);
     });
   });
@@ -220,7 +226,7 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
 
 template <bool kShares>
 void EventLoop<kShares>::write_down_end(RankCalls& calls) {
-  CallTimes& times = calls.times;
+  CallTimes& times = *calls.records;
   const CallPart& part = calls.part;
   for (const CallTimes::Op& op : times.ops) times.end = std::max(times.end, op.end);
   for (size_t stream = 0; stream < kStreams; ++stream) {
@@ -243,8 +249,8 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
     if (part.next != kNone) add(part.next_body, 0, part.next_count, part.count);
     row.count = static_cast<uint16_t>(times.spans.size() - row.first);
   }
-  calls.records = false;
   memory_.try_emplace(times.key, std::move(times));
+  calls.records = nullptr;
 }
 
 template class EventLoop<true>;

@@ -10,12 +10,12 @@ void EventLoop<kShares>::take_share(const Running& task, double share) {
   const uint32_t rank = task.rank;
   RankCalls* const calls = calls_of(rank);
   while (calls && calls->replay) disturb(rank);  // what follows may run as one too
-  if (calls && calls->records && place_in(calls->part, task) == kNone) calls->records = false;
+  if (calls && calls->records && place_in(calls->part, task) == kNone) calls->records = nullptr;
   const Picoseconds end = sms_.take(now_, rank, share);
   if (end < 0) return;
   push_other(end, Other::compute_may_end, rank);
   if (calls && calls->records)
-    calls->times.slowed.push_back({running(sms_.task(rank)).op->op, now_ - calls->since, sms_.left(rank)});
+    calls->records->slowed.push_back({running(sms_.task(rank)).op->op, now_ - calls->since, sms_.left(rank)});
 }
 
 template <bool kShares>

@@ -246,7 +246,7 @@ void EventLoop<kShares>::set_up(const Running& task) {
   }
   if (RankCalls* const calls = calls_of(task.rank); calls && calls->records) {
     if (const uint32_t place = place_in(calls->part, task); place != kNone)
-      calls->times.ops[place].begin = now_ - calls->since;
+      calls->records->ops[place].begin = now_ - calls->since;
   }
 }
 
@@ -295,7 +295,7 @@ void EventLoop<kShares>::schedule_end(const Running& task, Picoseconds time, Pic
   stream.done = std::max(stream.done, end);
   if (RankCalls* const calls = calls_of(task.rank); calls && calls->records) {
     if (const uint32_t place = place_in(calls->part, task); place != kNone)
-      calls->times.ops[place].end = end - calls->since;
+      calls->records->ops[place].end = end - calls->since;
   }
   if (task.op->grouped) {
     Group& group = groups_[task.stream];
