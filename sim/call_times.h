@@ -61,6 +61,11 @@ struct CallTimes {
   std::vector<Span> spans;           ///< as they will be written, but for rank, call and when it began
   std::array<Row, kStreams> rows{};  ///< of each stream
 
+  /// When a stream has done all its tasks; 0: it has none.
+  Picoseconds passed(uint8_t stream) const {
+    const Row& row = rows[stream];
+    return row.count ? spans[row.first + row.count - 1u].end : 0;
+  }
   bool is_late(uint8_t stream) const { return late >> stream & 1; }
 };
 
@@ -119,6 +124,7 @@ struct alignas(64) RankCalls {
   size_t at = 0;                           ///< the present one of those
   Picoseconds until = 0;                   ///< when the last of them ends
   std::array<uint32_t, kStreams> after{};  ///< what each of their streams does then, as ticket
+  uint32_t held_up = 0;                    ///< those, as bits, that a task of a stream outside keeps from going on then
   uint32_t disturbed = kNone;              ///< a call that goes on task by task
 
   std::unique_ptr<CallTimes> records;  ///< what is written down of `part`, if it is

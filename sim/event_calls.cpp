@@ -118,6 +118,22 @@ void EventLoop<kShares>::pass_some(uint32_t r) {
   each_bit(free, [&](uint32_t d) { try_head(of_rank[d]); });
 }
 
+/// What held up the stream has ended.
+template <bool kShares>
+void EventLoop<kShares>::go_on_behind(StreamHead& stream) {
+  RankCalls& calls = calls_[stream.task.rank];
+  const uint32_t bit = 1u << stream.dense;
+  if (!(calls.held_up & bit)) return;
+  calls.held_up &= ~bit;
+  const RankCalls::Timed& last = calls.parts.back();
+  if (is_held_up(stream, head_after(stream, part_of(last, calls.part.streams), *last.times))) return;
+  if (const Picoseconds time = free_at(calls, stream); time > now_) {
+    push_other(time, Other::replay_passes, stream.task.rank);
+  } else {
+    pass_some(stream.task.rank);
+  }
+}
+
 template <bool kShares>
 void EventLoop<kShares>::end_replay(uint32_t r) {
   RankCalls& calls = calls_[r];

@@ -40,6 +40,25 @@ class EventLoop {
   /// tried again when what it met first has changed.
   void try_head(StreamHead&);
   bool beyond_window(Rank&, uint32_t ticket) const;
+  /// The stream is tried again when that task of the other one has ended.
+  static void await(StreamHead& stream, StreamHead& other, uint32_t ticket) {
+    stream.awaited = ticket;
+    other.blocked |= static_cast<uint16_t>(1u << stream.dense);
+    other.wake = std::min(other.wake, ticket);
+  }
+  /// Whether a task waits for one of which `f`, given its stream and ticket, is true.
+  template <typename F>
+  static bool waits_for_any(const Rank& rank, const StreamOrder::Visit& visit, const StreamOp& op, const F& f) {
+    for (uint32_t i = 0; i < op.num_waits; ++i) {
+      const auto [before, other] = rank.own_waits[op.first_wait + i];
+      if (f(other, visit.first_ticket + before)) return true;
+    }
+    for (uint32_t i = 0; i < visit.num_waits; ++i) {
+      const StreamOrder::Wait& wait = rank.waits[visit.first_wait + i];
+      if (wait.op == op.op && f(wait.stream, wait.ticket)) return true;
+    }
+    return false;
+  }
   /// The stream's tasks before `ticket` have ended.
   void pass_ended(StreamHead&, uint32_t ticket);
 
@@ -98,7 +117,6 @@ class EventLoop {
   bool follows(uint32_t rank, const CallPart& before, const CallTimes& times, CallPart& part);
   bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
   CallPart part_of(const RankCalls::Timed& timed, uint32_t streams) const;
-  static Picoseconds passed(const CallPart&, const CallTimes&, uint8_t stream, uint32_t place);
   /// When a stream will be past a task, of the parts that run as one or behind them.
   Picoseconds passes_at(const RankCalls&, const StreamHead&, uint32_t ticket) const;
   struct Head {
@@ -106,6 +124,13 @@ class EventLoop {
     const StreamOp* op = nullptr;
   };
   Head head_after(const StreamHead&, const CallPart&, const CallTimes&) const;
+  bool is_held_up(StreamHead&, const Head& after);
+  /// When a stream that is not busy until the end has done all that it has to do.
+  Picoseconds free_at(const RankCalls& calls, const StreamHead& stream) const {
+    const RankCalls::Timed& last = calls.parts.back();
+    return last.begin + last.times->passed(stream.name);
+  }
+  void go_on_behind(StreamHead&);
   bool waits_for_end(const StreamHead&, const CallPart&, const CallTimes&) const;
   bool waits_for_end(const Rank&, const StreamOrder::Visit&, const StreamOp&, const CallPart&, const CallTimes&) const;
   static bool is_part(const StreamHead& stream, const CallPart& part) {

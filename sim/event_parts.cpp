@@ -42,12 +42,17 @@ Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHe
     --timed;
   } while (timed != calls.parts.begin() + static_cast<ptrdiff_t>(calls.at) &&
            timed->visit->first_ticket + first_compute_[timed->visit->body] > ticket);
+  const CallTimes& times = *timed->times;
   const CallPart part = part_of(*timed, 0);
   uint32_t place = part.place(ticket);
-  const CallTimes::Row& row = timed->times->rows[stream.name];
+  const CallTimes::Row& row = times.rows[stream.name];
   if (place == kNone && row.count > row.own && ticket < part.next_ticket)
     place = part.count - 1u;  // of a call in between: past it when those of the next call come
-  return timed->begin + passed(part, *timed->times, stream.name, place);
+  // The task may be on another stream.
+  const Span* const spans = times.spans.data() + row.first;
+  uint32_t ended = 0;
+  while (ended < row.count && spans[ended].op + (ended < row.own ? 0u : part.count) <= place) ++ended;
+  return timed->begin + (ended ? spans[ended - 1].end : 0);
 }
 
 /// The part of the call right after that of `before`, which begins when `before` has ended; false if it is not closed
@@ -130,19 +135,6 @@ void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double sh
   }
 }
 
-/// When a stream is past all its tasks up to the one at `place`, which may itself be on another stream.
-template <bool kShares>
-Picoseconds EventLoop<kShares>::passed(const CallPart& part, const CallTimes& times, uint8_t stream, uint32_t place) {
-  const CallTimes::Row& row = times.rows[stream];
-  const Span* const spans = times.spans.data() + row.first;
-  Picoseconds time = 0;
-  for (uint32_t i = 0; i < row.count; ++i) {
-    if (spans[i].op + (i < row.own ? 0u : part.count) > place) break;
-    time = spans[i].end;
-  }
-  return time;
-}
-
 /// What a stream, which is at a task of the part or of those before it, does after the part.
 template <bool kShares>
 typename EventLoop<kShares>::Head EventLoop<kShares>::head_after(const StreamHead& stream, const CallPart& part,
@@ -177,20 +169,24 @@ template <bool kShares>
 bool EventLoop<kShares>::waits_for_end(const Rank& rank, const StreamOrder::Visit& visit, const StreamOp& op,
                                        const CallPart& part, const CallTimes& times) const {
   const StreamHead* const streams = streams_.data() + rank.first_stream;
-  const auto until_end = [&](uint32_t other, uint32_t ticket) {
+  return waits_for_any(rank, visit, op, [&](uint32_t other, uint32_t ticket) {
     if (const uint32_t place = part.place(ticket); place != kNone) return times.ops[place].end == times.end;
     // A later task of a stream that is busy until the end.
     return times.is_late(streams[other].name) && ticket >= part.first_ticket + part.first;
-  };
-  for (int i = 0; i < op.num_waits; ++i) {
-    const auto [before, other] = rank.own_waits[op.first_wait + i];
-    if (until_end(other, visit.first_ticket + before)) return true;
-  }
-  for (uint32_t i = 0; i < visit.num_waits; ++i) {
-    const StreamOrder::Wait& wait = rank.waits[visit.first_wait + i];
-    if (wait.op == op.op && until_end(wait.stream, wait.ticket)) return true;
-  }
-  return false;
+  });
+}
+
+/// Whether what the stream does after the parts waits for a task of a stream outside of them, whose end then tries it.
+template <bool kShares>
+bool EventLoop<kShares>::is_held_up(StreamHead& stream, const Head& after) {
+  RankCalls& calls = calls_[stream.task.rank];
+  StreamHead* const streams = streams_beside(stream);
+  return waits_for_any(ranks_[stream.task.rank], *after.visit, *after.op, [&](uint32_t other, uint32_t ticket) {
+    if (calls.part.streams >> other & 1 || streams[other].unended > ticket) return false;
+    await(stream, streams[other], ticket);
+    calls.held_up |= 1u << stream.dense;
+    return true;
+  });
 }
 
 template class EventLoop<true>;

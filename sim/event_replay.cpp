@@ -204,14 +204,15 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
   // for.
   const RankCalls::Timed& last = calls.parts.back();
   const CallPart last_part = part_of(last, part.streams);
+  calls.held_up = 0;
   each_bit(part.streams, [&](uint32_t d) {
     StreamHead& stream = streams[d];
     const Head after = head_after(stream, last_part, *last.times);
     calls.after[d] = after.visit ? after.visit->first_ticket + after.op->op : kNoTicket;
-    if (after.visit && !last.times->is_late(stream.name) &&
-        !waits_for_end(ranks_[r], *after.visit, *after.op, last_part, *last.times))
-      push_other(last.begin + passed(last_part, *last.times, stream.name, kNone), Other::replay_passes, r);
     stream.blocked &= static_cast<uint16_t>(~part.streams);
+    if (after.visit && !last.times->is_late(stream.name) &&
+        !waits_for_end(ranks_[r], *after.visit, *after.op, last_part, *last.times) && !is_held_up(stream, after))
+      push_other(free_at(calls, stream), Other::replay_passes, r);
     if (!stream.blocked || stream.wake >= calls.after[d]) return;
     stream.wake = kNoTicket;
     each_bit(stream.blocked, [&](uint32_t outside) {

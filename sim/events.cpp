@@ -138,7 +138,8 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
   Rank& rank = ranks_[stream.task.rank];
   const RankCalls* const calls = calls_of(stream.task.rank);
   // Already runs, as one with others or, where these were just disturbed, alone.
-  if (calls && (stream.arrived || (calls->replay && calls->part.streams >> stream.dense & 1))) return;
+  if (calls && stream.arrived) return;
+  if (calls && calls->replay && calls->part.streams >> stream.dense & 1) return go_on_behind(stream);
   StreamHead* const streams = streams_beside(stream);
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
@@ -153,9 +154,7 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
         if (streams[other].unended > ticket) return false;
       }
     }
-    stream.awaited = ticket;
-    streams[other].blocked |= static_cast<uint16_t>(1u << stream.dense);
-    streams[other].wake = std::min(streams[other].wake, ticket);
+    await(stream, streams[other], ticket);
     return true;
   };
   if (beyond_window(rank, stream.ticket)) {
