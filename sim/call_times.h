@@ -2,8 +2,8 @@
 #pragma once
 #include <array>
 #include <bit>
-#include <compare>
 #include <cstdint>
+#include <forward_list>
 #include <memory>
 #include <vector>
 
@@ -37,12 +37,12 @@ struct CallTimes {
     uint32_t ticket = 0;  ///< from the Call's first
     bool operator==(const Wait&) const = default;
   };
-  /// What they depend on: Bodies and costs of the Call and of the next one, of which there may be no task.
+  /// What they depend on besides the Call's Body: its costs, and the next Call's Body and costs if tasks of it belong.
   struct Key {
-    uint16_t body = 0, next_body = kNoBody;
     uint32_t costs = 0, next_costs = 0;  ///< ClosedBody::costs
-    double share = 0;                    ///< that others take of the device
-    auto operator<=>(const Key&) const = default;
+    uint16_t next_body = kNoBody;
+    double share = 0;  ///< that others take of the device
+    bool operator==(const Key&) const = default;
   };
   /// The spans of a stream.
   struct Row {
@@ -82,6 +82,7 @@ struct ClosedBody {
   uint32_t gated = 0;                           ///< streams whose first op of those waits for a compute op of the call
   std::vector<uint32_t> links;                  ///< that its transfers use
   uint32_t costs = kNone;                       ///< the first rank whose calls of the Body cost the same
+  std::forward_list<CallTimes> times;           ///< if that is this rank: what is known
 };
 
 /// The tasks that run as one, or would if they were known.

@@ -114,7 +114,7 @@ class EventLoop {
   CallTimes::Key key_of(uint32_t rank, const CallPart& part, double share);
   const CallTimes* find_times(uint32_t rank, const CallPart& part, double share);
   void add_parts(uint32_t rank, const CallTimes& times, double share);
-  bool follows(uint32_t rank, const CallPart& before, const CallTimes& times, CallPart& part);
+  bool follows(const StreamOrder::Visit&, uint32_t rank, const CallPart& before, const CallTimes&, CallPart& part);
   bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
   CallPart part_of(const RankCalls::Timed& timed, uint32_t streams) const;
   /// When a stream will be past a task, of the parts that run as one or behind them.
@@ -212,7 +212,6 @@ class EventLoop {
   std::vector<Running> group_tasks_;  // `group_` of each stream
   std::vector<Group> groups_;         // of each stream; empty: there are none
   uint32_t group_ = 0;
-  std::map<CallTimes::Key, CallTimes> memory_;
   std::vector<uint16_t> closable_;         // of each body its number among those that may run as one; kNoBody: none
   std::vector<ClosedBody> closed_bodies_;  // of each rank those, one rank after the other
   size_t num_closable_ = 0;

@@ -58,12 +58,10 @@ Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHe
 /// The part of the call right after that of `before`, which begins when `before` has ended; false if it is not closed
 /// then, or a stream could go on before.
 template <bool kShares>
-bool EventLoop<kShares>::follows(uint32_t r, const CallPart& before, const CallTimes& times, CallPart& part) {
-  if (!before.visit->next) return false;
-  const StreamOrder::Visit& visit = before.visit[before.visit->next];
+bool EventLoop<kShares>::follows(const StreamOrder::Visit& visit, uint32_t r, const CallPart& before,
+                                 const CallTimes& times, CallPart& part) {
   const ClosedBody& body = look_at(r, visit.body);
-  // Adjacent calls: a stream that both have tasks for goes from one to the other.
-  if (visit.call != before.call + 1 || !body.closed || body.streams != before.streams) return false;
+  if (!body.closed || body.streams != before.streams) return false;
   if (before.body != visit.body && !are_free(body)) return false;
   Rank& rank = ranks_[r];
   const StreamHead* const streams = streams_.data() + rank.first_stream;
@@ -81,11 +79,8 @@ bool EventLoop<kShares>::follows(uint32_t r, const CallPart& before, const CallT
     ready = waits[i].op < part.first || waits[i].ticket >= begin || streams[waits[i].stream].unended > waits[i].ticket;
   if (!ready) return false;
   part_waits_.clear();
-  if (visit.next && !next_follows(r, before.visit[before.visit->next + visit.next], part)) return false;
-  uint32_t oldest = visit.first_ticket;
-  for (uint32_t d = 0; d < rank.num_streams; ++d)
-    oldest = part.streams >> d & 1 ? oldest : std::min(oldest, streams[d].unended);
-  return part.tasks() >= kFewestReplayed && part.last_ticket() - oldest < problem_.launch_window;
+  if (visit.next && !next_follows(r, (&visit)[visit.next], part)) return false;
+  return part.tasks() >= kFewestReplayed;
 }
 
 /// Adds the next call's tasks before its first compute task to a part that follows another.
@@ -116,20 +111,32 @@ bool EventLoop<kShares>::next_follows(uint32_t r, const StreamOrder::Visit& next
 template <bool kShares>
 void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double share) {
   RankCalls& calls = calls_[r];
-  const Rank& rank = ranks_[r];
   calls.parts.assign(1, {calls.part.visit, &first, now_});
   calls.at = 0;
   calls.until = now_ + first.end;
+  // Adjacent calls: a stream that both have tasks for goes from one to the other.
+  const auto adjacent = [](const StreamOrder::Visit& visit) {
+    const StreamOrder::Visit* const next = &visit + visit.next;
+    return next->call == visit.call + 1 ? next : nullptr;
+  };
+  const StreamOrder::Visit* visit = adjacent(*calls.part.visit);
+  if (!visit) return;
+  const Rank& rank = ranks_[r];
+  uint32_t oldest_outside = kNoTicket;
+  for (uint32_t d = 0; d < rank.num_streams; ++d) {
+    const uint32_t unended = streams_[rank.first_stream + d].unended;
+    if (!(calls.part.streams >> d & 1)) oldest_outside = std::min(oldest_outside, unended);
+  }
   CallPart part = calls.part, next;
-  while (follows(r, part, *calls.parts.back().times, next)) {
+  for (; visit && follows(*visit, r, part, *calls.parts.back().times, next); visit = adjacent(*visit)) {
+    if (next.last_ticket() - std::min(oldest_outside, visit->first_ticket) >= problem_.launch_window) return;
     const CallTimes* const known = find_times(r, next, share);
     if (!known || known->waits != part_waits_) return;
-    const StreamOrder::Visit& visit = *next.visit;
-    if (visit.next && !known->is_late(streams_[rank.first_stream + compute_of(rank)].name)) {
-      const StreamOrder::Visit& later = next.visit[visit.next];
+    if (visit->next && !known->is_late(static_cast<uint8_t>(Stream::compute))) {
+      const StreamOrder::Visit& later = visit[visit->next];
       if (!waits_for_end(rank, later, rank.ops[later.first_op], next, *known)) return;
     }
-    calls.parts.push_back({next.visit, known, calls.until});
+    calls.parts.push_back({visit, known, calls.until});
     calls.until += known->end;
     part = next;
   }

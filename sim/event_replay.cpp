@@ -158,7 +158,7 @@ void EventLoop<kShares>::add_next(const StreamOrder::Visit& next, uint32_t r, Ca
 
 template <bool kShares>
 CallTimes::Key EventLoop<kShares>::key_of(uint32_t r, const CallPart& part, double share) {
-  CallTimes::Key key{part.body, part.next_body, closed_body(r, part.body).costs, kNone, share};
+  CallTimes::Key key{closed_body(r, part.body).costs, kNone, part.next_body, share};
   if (part.next != kNone) key.next_costs = closed_body(r, part.next_body).costs;
   return key;
 }
@@ -166,8 +166,11 @@ CallTimes::Key EventLoop<kShares>::key_of(uint32_t r, const CallPart& part, doub
 /// Null: not known yet.
 template <bool kShares>
 const CallTimes* EventLoop<kShares>::find_times(uint32_t r, const CallPart& part, double share) {
-  const auto found = memory_.find(key_of(r, part, share));
-  return found == memory_.end() ? nullptr : &found->second;
+  const CallTimes::Key key = key_of(r, part, share);
+  for (const CallTimes& times : closed_body(key.costs, part.body).times) {
+    if (times.key == key) return &times;
+  }
+  return nullptr;
 }
 
 template <bool kShares>
@@ -250,7 +253,9 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
     if (part.next != kNone) add(part.next_body, 0, part.next_count, part.count);
     row.count = static_cast<uint16_t>(times.spans.size() - row.first);
   }
-  memory_.try_emplace(times.key, std::move(times));
+  std::forward_list<CallTimes>& known = closed_body(times.key.costs, part.body).times;
+  // Another rank may have written it down meanwhile.
+  if (std::ranges::find(known, times.key, &CallTimes::key) == known.end()) known.push_front(std::move(times));
   calls.records = nullptr;
 }
 
