@@ -36,15 +36,13 @@ class EventQueue {
   }
 
   Event pop() {
-    if (!(filled_ & 1)) refill();
-    Bucket& earliest = buckets_[0];
-    const Event first = earliest.events[left_++];
-    if (left_ == earliest.events.size()) {
-      earliest.events.clear();
-      earliest.least = kNever;
-      left_ = 0;
-      filled_ &= ~uint64_t{1};
-    }
+    Bucket& bucket = buckets_[std::countr_zero(filled_)];
+    if (filled_ & 1) return pop_next(bucket);
+    filled_ &= filled_ - 1;
+    last_ = std::exchange(bucket.least, kNever);
+    const Event first = bucket.events.front();
+    if (bucket.events.size() > 1) return spread(bucket);
+    bucket.events.clear();
     return first;
   }
 
@@ -55,16 +53,12 @@ class EventQueue {
   };
   static constexpr Picoseconds kNever = std::numeric_limits<Picoseconds>::max();
 
-  /// The earliest events go to the first bucket, and those that were beside them to others before theirs.
-  void refill() {
-    Bucket& bucket = buckets_[std::countr_zero(filled_)];
-    filled_ &= filled_ - 1;
-    last_ = std::exchange(bucket.least, kNever);
-    for (const Event& event : bucket.events) push(event);
-    bucket.events.clear();
-  }
+  /// Of several at `last_`.
+  Event pop_next(Bucket&);
+  /// The first of the earliest events leaves, and those beside it go to the buckets before theirs.
+  Event spread(Bucket&);
 
-  std::array<Bucket, 64> buckets_;  // the first: those at `last_`
+  std::array<Bucket, 64> buckets_;  // the first: those at `last_`, but for one that has left
   uint64_t filled_ = 0;             // buckets, as bits
   size_t left_ = 0;                 // so many of the first bucket
   Picoseconds last_ = 0;
