@@ -36,8 +36,8 @@ class EventQueue {
   }
 
   Event pop() {
+    if (filled_ & 1) return pop_next();
     Bucket& bucket = buckets_[std::countr_zero(filled_)];
-    if (filled_ & 1) return pop_next(bucket);
     filled_ &= filled_ - 1;
     last_ = std::exchange(bucket.least, kNever);
     const Event first = bucket.events.front();
@@ -54,7 +54,17 @@ class EventQueue {
   static constexpr Picoseconds kNever = std::numeric_limits<Picoseconds>::max();
 
   /// Of several at `last_`.
-  Event pop_next(Bucket&);
+  Event pop_next() {
+    Bucket& bucket = buckets_[0];
+    const Event first = bucket.events[left_++];
+    if (left_ == bucket.events.size()) {
+      bucket.events.clear();
+      bucket.least = kNever;
+      left_ = 0;
+      filled_ &= ~uint64_t{1};
+    }
+    return first;
+  }
   /// The first of the earliest events leaves, and those beside it go to the buckets before theirs.
   Event spread(Bucket&);
 
