@@ -51,6 +51,7 @@ struct CallTimes {
   static constexpr uint16_t kNoBody = 0xffff;
 
   Key key;
+  uint32_t number = 0;         ///< of what is known, counted from 0
   std::vector<Op> ops;         ///< the Call's, then the next Call's
   std::vector<Slowed> slowed;  ///< by time
   std::vector<Wait> waits;
@@ -116,6 +117,7 @@ struct RankCalls {
   size_t at = 0;                      ///< the present one of those
   Picoseconds until = 0;              ///< when the last of them ends
   uint32_t disturbed = kNone;         ///< a call that goes on task by task
+  std::vector<AlikeCall> ended;       ///< those that ran as one until their end; empty where no spans are kept
 
   bool records = false;
   CallTimes times;

@@ -121,6 +121,7 @@ class EventLoop {
   }
   static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
   void pass(StreamHead&, const RankCalls&, Picoseconds elapsed);
+  void end_part(uint32_t rank);
   void begin_next_part(uint32_t rank);
   void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);

@@ -242,6 +242,7 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
     row.count = static_cast<uint16_t>(times.spans.size() - row.first);
   }
   calls.records = false;
+  times.number = static_cast<uint32_t>(memory_.size());
   memory_.try_emplace(times.key, std::move(times));
 }
 

@@ -73,6 +73,8 @@ Outcome EventLoop<kShares>::run() {
   outcome.tasks = ended_;
   std::ranges::stable_sort(held_back_, {}, &Contention::span);
   outcome.contention = std::move(held_back_);
+  for (const RankCalls& calls : calls_)
+    outcome.alike.insert(outcome.alike.end(), calls.ended.begin(), calls.ended.end());
   const bool finished = std::ranges::all_of(streams_, [](const StreamHead& s) { return s.unended == kNoTicket; });
   if (!finished && !network_.idle()) {
     outcome.error = "links that are down or have no bandwidth hold up transfers for ever";

@@ -44,6 +44,7 @@ struct Outcome {
   Picoseconds makespan = 0;
   uint64_t tasks = 0;
   std::vector<Contention> contention;  ///< of spans that are kept, counted from Problem::first_span
+  std::vector<AlikeCall> alike;        ///< the same; by rank
   std::string error;                   ///< a deadlock
 };
 

@@ -328,6 +328,7 @@ SimulationResult simulate(const PlanIndex& index, const Cluster& cluster, const 
     if (spans) timeline.spans = {spans.get(), setup.first_span.back()};
     timeline.storage = std::move(spans);
     timeline.contention = std::move(outcome.contention);
+    timeline.alike = std::move(outcome.alike);
   }
   timeline.steps.push_back({0, timeline.spans.size(), 0, result.makespan, 0, 0});
   if (!timeline.spans.empty() && options.keep_counters) {
