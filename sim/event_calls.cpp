@@ -71,7 +71,10 @@ void EventLoop<kShares>::end_part(uint32_t r) {
     pass(stream, calls, calls.replay->end + 1);
     stream.unended = stream.ticket;
   });
-  if (problem_.first_span) calls.ended.push_back({ranks_[r].instance->rank, calls.part.call, calls.replay->number});
+  if (!problem_.first_span) return;
+  const Instance& instance = *ranks_[r].instance;
+  if (calls.ended.empty()) calls.ended.reserve(instance.program->calls.size());
+  calls.ended.push_back({instance.rank, calls.part.call, calls.replay->number});
 }
 
 /// The part has ended, and another begins.

@@ -73,6 +73,9 @@ Outcome EventLoop<kShares>::run() {
   outcome.tasks = ended_;
   std::ranges::stable_sort(held_back_, {}, &Contention::span);
   outcome.contention = std::move(held_back_);
+  size_t alike = 0;
+  for (const RankCalls& calls : calls_) alike += calls.ended.size();
+  outcome.alike.reserve(alike);
   for (const RankCalls& calls : calls_)
     outcome.alike.insert(outcome.alike.end(), calls.ended.begin(), calls.ended.end());
   const bool finished = std::ranges::all_of(streams_, [](const StreamHead& s) { return s.unended == kNoTicket; });
