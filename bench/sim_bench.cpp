@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/heap.h"
 #include "core/cluster/cluster.h"
 #include "core/layout/layout.h"
 #include "core/model/model.h"
@@ -229,6 +230,7 @@ void bench_growth() {
 }  // namespace
 
 int main() {
+  keep_freed_memory();
   bench_engines();
   bench_large();
   bench_unfolded();

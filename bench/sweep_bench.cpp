@@ -24,6 +24,7 @@
 #include "cli/sweep/run.h"
 #include "cli/sweep/run_case.h"
 #include "cli/sweep/table.h"
+#include "core/base/heap.h"
 #include "core/planner/planner.h"
 #include "tests/support/folder.h"
 #include "tests/support/text.h"
@@ -238,6 +239,7 @@ void bench_kills(const Folder& folder, int most) {
 
 /// All, or those that are named: cases, threads, kills, many.
 int main(int argc, char** argv) {
+  keep_freed_memory();
   const std::vector<std::string> names(argv + 1, argv + argc);
   const auto wanted = [&](const char* name) {
     return names.empty() || std::find(names.begin(), names.end(), name) != names.end();

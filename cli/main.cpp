@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "core/base/errors.h"
+#include "core/base/heap.h"
 
 namespace pgram::cli {
 
@@ -61,6 +62,7 @@ static int run(int argc, char** argv) {
 }  // namespace pgram::cli
 
 int main(int argc, char** argv) {
+  pgram::keep_freed_memory();
   // Where a container hides /sys, hwloc would write its own lines to standard error; what it finds is still right.
   setenv("HWLOC_HIDE_ERRORS", "2", 0);
   return pgram::cli::run(argc, argv);

@@ -53,6 +53,7 @@ struct CallTimes {
   static constexpr uint16_t kNoBody = 0xffff;
 
   Key key;
+  uint32_t number = 0;         ///< of what is known, counted from 0
   std::vector<Op> ops;         ///< the Call's, then the next Call's
   std::vector<Slowed> slowed;  ///< by time
   std::vector<Wait> waits;
@@ -127,6 +128,7 @@ struct alignas(64) RankCalls {
   std::array<uint32_t, kStreams> after{};  ///< what each of their streams does then, as ticket
   uint32_t held_up = 0;                    ///< those, as bits, that a task of a stream outside keeps from going on then
   uint32_t disturbed = kNone;              ///< a call that goes on task by task
+  std::vector<AlikeCall> ended;            ///< those that ran as one until their end; empty where no spans are kept
 
   std::unique_ptr<CallTimes> records;  ///< what is written down of `part`, if it is
   uint32_t left = 0;                   ///< tasks of it that have not ended

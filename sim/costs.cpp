@@ -44,34 +44,16 @@ PathsSeen paths_seen(const Cluster& cluster, const SimulationOptions& options) {
   return shares_links(cluster, options) ? PathsSeen::alone : PathsSeen::shared;
 }
 
-Costs::Costs(const Plan& plan, const Usage& usage, const Groups& groups, const Cluster& cluster,
+Costs::Costs(const PlanIndex& index, std::shared_ptr<const Wirings> wirings, const Cluster& cluster,
              const SimulationOptions& options)
-    : Costs(plan, usage, groups,
-            std::make_shared<const Wirings>(find_wirings(plan, usage, groups, cluster, paths_seen(cluster, options))),
-            cluster, options) {}
-
-Costs::Costs(const Plan& plan, const Usage& usage, const Groups& groups, std::shared_ptr<const Wirings> wirings,
-             const Cluster& cluster, const SimulationOptions& options)
-    : plan_(plan), usage_(usage), groups_(groups), options_(options), wirings_(std::move(wirings)) {
-  find_transfers();
+    : index_(index),
+      plan_(index.plan()),
+      usage_(index.usage()),
+      transfers_(index.transfers()),
+      options_(options),
+      wirings_(std::move(wirings)) {
   colour_kinds(shares_links(cluster, options) ? alone_on(cluster) : cluster);
   compute(cluster);
-}
-
-void Costs::find_transfers() {
-  transfers_.resize(plan_.comms.size());
-  transfer_of_.resize(usage_.first_op.back());
-  for (size_t b = 0; b < plan_.bodies.size(); ++b) {
-    for (size_t i = 0; i < plan_.bodies[b].ops.size(); ++i) {
-      const Op& op = plan_.bodies[b].ops[i];
-      if (op.comm == kNoComm) continue;
-      std::vector<Transfer>& known = transfers_[op.comm];
-      const Transfer transfer{op.kernel, op.bytes};
-      const auto at = std::find(known.begin(), known.end(), transfer);
-      transfer_of_[usage_.first_op[b] + i] = static_cast<uint16_t>(at - known.begin());
-      if (at == known.end()) known.push_back(transfer);
-    }
-  }
 }
 
 void Costs::colour_kinds(const Cluster& cluster) {
@@ -87,7 +69,7 @@ void Costs::colour_kinds(const Cluster& cluster) {
     // Nothing else of a channel counts.
     const auto same = std::ranges::find_if(channels, [&](uint32_t other) {
       const Wirings::Wiring& kind = wirings_->kinds[other];
-      return kind.hash == hash && transfers_[kind.comm] == transfers_[comm];
+      return kind.hash == hash && transfers_.of_comm[kind.comm] == transfers_.of_comm[comm];
     });
     const bool is_new = same == channels.end();
     const uint32_t made = is_new ? make(comm, members, cluster) : of_colour_[colour_of_kind_[*same]];
@@ -115,9 +97,10 @@ uint32_t Costs::make(uint16_t comm, const std::vector<uint32_t>& members, const 
 
 Costs::Made Costs::costs_of(uint16_t comm, const std::vector<uint32_t>& members, const Cluster& cluster) const {
   Made made;
-  made.costs.reserve(transfers_[comm].size());
-  made.transfers.reserve(transfers_[comm].size());
-  for (const auto& [kernel, bytes] : transfers_[comm]) {
+  const std::vector<Transfers::Transfer>& transfers = transfers_.of_comm[comm];
+  made.costs.reserve(transfers.size());
+  made.transfers.reserve(transfers.size());
+  for (const auto& [kernel, bytes] : transfers) {
     OpCost& cost = made.costs.emplace_back();
     TransferCost& transfer = made.transfers.emplace_back();
     if (options_.laws.enabled) {
@@ -197,9 +180,9 @@ void Costs::fill_tables(uint32_t rank, double factor, OpCost* costs, TransferCos
             factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
         costs[index] = {time, 0, time};
       } else {
-        if (std::exchange(comm, op.comm) != op.comm) made = &made_[of_colour_[colour(groups_.of(comm, at))]];
-        costs[index] = made->costs[transfer_of_[index]];
-        if (transfers) transfers[index] = made->transfers[transfer_of_[index]];
+        if (std::exchange(comm, op.comm) != op.comm) made = &made_[of_colour_[colour(index_.groups().of(comm, at))]];
+        costs[index] = made->costs[transfers_.of_op[index]];
+        if (transfers) transfers[index] = made->transfers[transfers_.of_op[index]];
       }
       ++index;
     }

@@ -7,7 +7,7 @@
 
 #include "core/cluster/cluster.h"
 #include "core/cost/cost.h"
-#include "sim/groups.h"
+#include "sim/plan_index.h"
 #include "sim/simulate.h"
 #include "sim/wirings.h"
 
@@ -58,10 +58,8 @@ PathsSeen paths_seen(const Cluster&, const SimulationOptions&);
 /// Costs before ranks are folded. Groups of one communicator that cost the same have the same colour.
 class Costs {
  public:
-  Costs(const Plan&, const Usage&, const Groups&, const Cluster&, const SimulationOptions&);
-  /// `wirings`: those of paths_seen().
-  Costs(const Plan&, const Usage&, const Groups&, std::shared_ptr<const Wirings> wirings, const Cluster&,
-        const SimulationOptions&);
+  /// All must live on. `wirings`: those of paths_seen().
+  Costs(const PlanIndex&, std::shared_ptr<const Wirings> wirings, const Cluster&, const SimulationOptions&);
 
   /// Colour of a group that some rank uses.
   uint32_t colour(uint32_t group) const { return colour_of_kind_[wirings_->of_group[group]]; }
@@ -86,7 +84,6 @@ class Costs {
     std::vector<Lane> lanes;
   };
 
-  void find_transfers();
   void colour_kinds(const Cluster&);
   uint32_t colour_of(uint16_t comm, uint32_t made);
   uint32_t make(uint16_t comm, const std::vector<uint32_t>& members, const Cluster&);
@@ -94,22 +91,16 @@ class Costs {
   double share_of_sms(uint32_t channels, const Device&) const;
   void compute(const Cluster&);
 
+  const PlanIndex& index_;
   const Plan& plan_;
   const Usage& usage_;
-  const Groups& groups_;
+  const Transfers& transfers_;
   const SimulationOptions& options_;
   std::shared_ptr<const Wirings> wirings_;
 
   std::vector<Picoseconds> compute_;  // per op of all bodies; 0 for communication
   std::vector<std::array<uint32_t, kProvenances>> provenance_;
 
-  struct Transfer {
-    Kernel kernel;
-    Bytes bytes;
-    auto operator<=>(const Transfer&) const = default;
-  };
-  std::vector<std::vector<Transfer>> transfers_;  // per communicator: what its ops move, each once
-  std::vector<uint16_t> transfer_of_;             // per op of all bodies: index into its communicator's transfers
   std::vector<Made> made_;
   std::vector<uint32_t> of_colour_;                    // per colour: index into made_
   std::vector<uint32_t> last_colour_, colour_before_;  // per communicator, and per colour: of the same; kNone

@@ -38,7 +38,7 @@ struct Table {
   uint32_t most_ops = 0;  // of a body
 
   Table(const Problem& problem, const Instance& instance) : bodies(problem.plan.bodies.size()) {
-    const Usage& usage = problem.usage;
+    const Usage& usage = problem.index.usage();
     const uint32_t role = problem.plan.role(instance.rank);
     comms = &usage.comms[role];
     for (uint16_t b : usage.bodies[role]) {
@@ -99,7 +99,7 @@ struct Meeting {
   uint32_t first_other = 0;         // into Evaluator::waiting_
 };
 
-/// kEndsInOrder: what Problem::ends_in_order says. kSpans: spans are kept.
+/// kEndsInOrder: what PlanIndex::ends_in_order says. kSpans: spans are kept.
 template <bool kEndsInOrder, bool kSpans>
 class Evaluator {
  public:
@@ -349,7 +349,7 @@ Outcome evaluate(const Problem& problem) {
 }  // namespace
 
 Outcome evaluate(const Problem& problem) {
-  return problem.ends_in_order ? evaluate<true>(problem) : evaluate<false>(problem);
+  return problem.index.ends_in_order() ? evaluate<true>(problem) : evaluate<false>(problem);
 }
 
 }  // namespace pgram::sim

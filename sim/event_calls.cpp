@@ -80,15 +80,26 @@ void EventLoop<kShares>::pass(StreamHead& stream, const RankCalls& calls, Picose
   stream.ticket = has_more ? visit->first_ticket + op->op : kNoTicket;
 }
 
+/// All tasks of the part have ended.
+template <bool kShares>
+void EventLoop<kShares>::end_part(uint32_t r) {
+  RankCalls& calls = calls_[r];
+  each_bit(calls.part.streams, [&](uint32_t d) {
+    StreamHead& stream = streams_[ranks_[r].first_stream + d];
+    pass(stream, calls, calls.replay->end + 1);
+    stream.unended = stream.ticket;
+  });
+  if (!problem_.first_span) return;
+  const Instance& instance = *ranks_[r].instance;
+  if (calls.ended.empty()) calls.ended.reserve(instance.program->calls.size());
+  calls.ended.push_back({instance.rank, calls.part.call, calls.replay->number});
+}
+
 /// The part has ended, and another begins.
 template <bool kShares>
 void EventLoop<kShares>::begin_next_part(uint32_t r) {
   RankCalls& calls = calls_[r];
-  StreamHead* const streams = streams_.data() + ranks_[r].first_stream;
-  each_bit(calls.part.streams, [&](uint32_t d) {
-    pass(streams[d], calls, calls.replay->end + 1);
-    streams[d].unended = streams[d].ticket;
-  });
+  end_part(r);
   const RankCalls::Timed& next = calls.parts[++calls.at];
   calls.since = next.begin;
   calls.replay = next.times;
@@ -140,10 +151,7 @@ void EventLoop<kShares>::end_replay(uint32_t r) {
   if (!calls.replay || calls.until != now_) return;  // over, or disturbed meanwhile
   const uint32_t first = ranks_[r].first_stream, streams = calls.part.streams;
   while (!calls.at_last()) begin_next_part(r);
-  each_bit(streams, [&](uint32_t d) {
-    pass(streams_[first + d], calls, calls.replay->end + 1);
-    streams_[first + d].unended = streams_[first + d].ticket;
-  });
+  end_part(r);
   calls.replay = nullptr;
   each_bit(streams, [&](uint32_t d) { pass_ended(streams_[first + d], streams_[first + d].ticket); });
   each_bit(streams, [&](uint32_t d) { try_head(streams_[first + d]); });

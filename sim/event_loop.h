@@ -146,6 +146,7 @@ class EventLoop {
   }
   static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
   void pass(StreamHead&, const RankCalls&, Picoseconds elapsed);
+  void end_part(uint32_t rank);
   void begin_next_part(uint32_t rank);
   void pass_some(uint32_t rank);
   void end_replay(uint32_t rank);
@@ -204,20 +205,23 @@ class EventLoop {
   std::vector<Stuck> stuck();
 
   const Problem& problem_;
-  std::vector<BodyStreams> bodies_;
-  std::map<const Program*, StreamOrder> orders_;
+  const StreamIndex& index_;
+  // What is in there, close at hand:
+  const BodyStreams* const bodies_;
+  const uint16_t* const first_compute_;
+  const uint16_t* const closable_;
+  const uint32_t num_closable_;
+  const uint32_t group_;  // tasks of the largest
+
   std::map<const OpCost*, std::vector<StreamOp>> ops_;
   std::vector<Rank> ranks_;
-  std::vector<StreamHead> streams_;   // every rank's
-  std::vector<Running> group_tasks_;  // `group_` of each stream
-  std::vector<Group> groups_;         // of each stream; empty: there are none
-  uint32_t group_ = 0;
-  std::vector<uint16_t> closable_;         // of each body its number among those that may run as one; kNoBody: none
-  std::vector<ClosedBody> closed_bodies_;  // of each rank those, one rank after the other
-  size_t num_closable_ = 0;
+  std::vector<StreamHead> streams_;        // every rank's
+  std::vector<Running> group_tasks_;       // `group_` of each stream
+  std::vector<Group> groups_;              // of each stream; empty: there are none
+  uint32_t num_times_ = 0;                 // CallTimes that are known
+  std::vector<ClosedBody> closed_bodies_;  // of each rank those of closable bodies, one rank after the other
   const ClosedBody never_closed_;
   std::vector<RankCalls> calls_;               // of each rank; empty: none runs as one
-  std::vector<uint16_t> first_compute_;        // op of each body; as many as it has: none
   std::vector<std::vector<uint32_t>> unlike_;  // of each body: ranks whose calls of it cost something else
   std::vector<CallTimes::Wait> part_waits_;    // of the part that is looked at
   std::vector<LinkUsers> links_;               // of each class of links; empty: all flows are in the network

@@ -255,7 +255,10 @@ void EventLoop<kShares>::write_down_end(RankCalls& calls) {
   }
   std::forward_list<CallTimes>& known = closed_body(times.key.costs, part.body).times;
   // Another rank may have written it down meanwhile.
-  if (std::ranges::find(known, times.key, &CallTimes::key) == known.end()) known.push_front(std::move(times));
+  if (std::ranges::find(known, times.key, &CallTimes::key) == known.end()) {
+    times.number = num_times_++;
+    known.push_front(std::move(times));
+  }
   calls.records = nullptr;
 }
 

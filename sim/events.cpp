@@ -15,13 +15,18 @@ static bool runs_calls_as_one(const Problem& problem) {
   if (problem.task_by_task || problem.shared_cores || problem.jitter.sigma > 0 ||
       (problem.links && !problem.links->changes.empty()))
     return false;
-  return std::ranges::any_of(problem.plan.bodies, [](const Body& b) { return b.ops.size() >= kFewestReplayed; });
+  return problem.index.streams().num_closable > 0;
 }
 
 template <bool kShares>
 EventLoop<kShares>::EventLoop(const Problem& problem)
     : problem_(problem),
-      bodies_(streams_of_bodies(problem.plan)),
+      index_(problem.index.streams()),
+      bodies_(index_.bodies.data()),
+      first_compute_(index_.first_compute.data()),
+      closable_(index_.closable.data()),
+      num_closable_(index_.num_closable),
+      group_(index_.largest_group),
       flows_(problem.links ? problem.meeting_size.size() : 0),
       cores_(problem.shared_cores),
       network_(problem.links ? problem.links->capacities : std::vector<double>(),
@@ -41,21 +46,13 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   ranks_.reserve(problem.instances.size());
   for (const Instance& instance : problem.instances) add_rank(instance);
   due_.resize(streams_.size());
-  group_ = largest_group(problem.plan);
   group_tasks_.resize(streams_.size() * group_);
   if (group_) groups_.resize(streams_.size());
   for (uint32_t i = 0; i < group_tasks_.size(); ++i) group_tasks_[i] = streams_[i / group_].task;
   if (problem.shared_cores) partners_.resize(streams_.size() + group_tasks_.size(), kNone);
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
-    unlike_.resize(bodies_.size());
-    for (const Body& body : problem.plan.bodies) {
-      const auto compute = std::ranges::find(body.ops, Stream::compute, &Op::stream);
-      first_compute_.push_back(static_cast<uint16_t>(compute - body.ops.begin()));
-      // Without compute, that of another call could run beside it, and would be slowed down by its collectives.
-      const bool closable = !body.grouped && body.ops.size() >= kFewestReplayed && compute != body.ops.end();
-      closable_.push_back(closable ? static_cast<uint16_t>(num_closable_++) : CallTimes::kNoBody);
-    }
+    unlike_.resize(index_.bodies.size());
     closed_bodies_.resize(ranks_.size() * num_closable_);
   }
   // No flow is alone where a link may change under it, nor where it is to be seen what all of them do.
@@ -76,6 +73,11 @@ Outcome EventLoop<kShares>::run() {
   outcome.tasks = ended_;
   std::ranges::stable_sort(held_back_, {}, &Contention::span);
   outcome.contention = std::move(held_back_);
+  size_t alike = 0;
+  for (const RankCalls& calls : calls_) alike += calls.ended.size();
+  outcome.alike.reserve(alike);
+  for (const RankCalls& calls : calls_)
+    outcome.alike.insert(outcome.alike.end(), calls.ended.begin(), calls.ended.end());
   const bool finished = std::ranges::all_of(streams_, [](const StreamHead& s) { return s.unended == kNoTicket; });
   if (!finished && !network_.idle()) {
     outcome.error = "links that are down or have no bandwidth hold up transfers for ever";
@@ -87,13 +89,18 @@ Outcome EventLoop<kShares>::run() {
 
 template <bool kShares>
 void EventLoop<kShares>::add_rank(const Instance& instance) {
-  const auto role = static_cast<uint32_t>(instance.program - problem_.plan.programs.data());
   const uint32_t index = static_cast<uint32_t>(ranks_.size());
   Rank& rank = ranks_.emplace_back();
   rank.instance = &instance;
-  rank.order = &orders_.try_emplace(instance.program, problem_.plan, bodies_, problem_.usage, role).first->second;
+  rank.order = &index_.orders[problem_.plan.role(instance.rank)];
   std::vector<StreamOp>& ops = ops_[instance.costs];
-  if (ops.empty()) ops = stream_ops(problem_.plan, bodies_, *rank.order, instance.costs, problem_.first_op);
+  if (ops.empty()) {
+    ops = rank.order->ops;
+    for (StreamOp& op : ops) {
+      op.hold = instance.costs[op.cost].hold;
+      op.tail = instance.costs[op.cost].tail;
+    }
+  }
   rank.ops = ops.data();
   rank.first_stream = static_cast<uint32_t>(streams_.size());
   rank.num_streams = static_cast<uint32_t>(rank.order->streams.size());

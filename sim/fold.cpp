@@ -12,10 +12,14 @@ namespace {
 
 class Refinement {
  public:
-  Refinement(const RankGroups& ranks, const Groups& groups, const Costs& costs, const Traffic& traffic)
-      : ranks_(ranks), traffic_(traffic), content_(groups.size()), colour_(groups.size(), kNone), seen_(groups.size()) {
-    for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
-      for (const uint32_t group : ranks.of(rank)) {
+  Refinement(const PlanIndex& index, const Costs& costs, const Traffic& traffic)
+      : ranks_(index.ranks()),
+        traffic_(traffic),
+        content_(index.groups().size()),
+        colour_(index.groups().size(), kNone),
+        seen_(index.groups().size()) {
+    for (uint32_t rank = 0; rank < ranks_.ranks(); ++rank) {
+      for (const uint32_t group : ranks_.of(rank)) {
         if (colour_[group] != kNone) continue;
         colour_[group] = costs.colour(group);
         used_.push_back(group);
@@ -120,10 +124,10 @@ class Refinement {
 
 /// Classes that meet in a communicator, from a key per group that is equal where they meet.
 template <typename Key>
-void find_meetings(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks, Quotient& q,
-                   const Key& key) {
-  const size_t comms = plan.comms.size();
-  std::vector<uint32_t> users(groups.size());
+void find_meetings(const PlanIndex& index, Quotient& q, const Key& key) {
+  const RankGroups& ranks = index.ranks();
+  const size_t comms = index.plan().comms.size();
+  std::vector<uint32_t> users(index.groups().size());
   for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
     for (const uint32_t group : ranks.of(rank)) ++users[group];
   }
@@ -131,13 +135,13 @@ void find_meetings(const Plan& plan, const Usage& usage, const Groups& groups, c
   q.meeting.assign(q.representative.size() * comms, kNone);
   for (size_t c = 0; c < q.representative.size(); ++c) {
     const uint32_t rank = q.representative[c];
-    const uint16_t* next_comm = usage.comms[ranks.at(rank)[2]].data();
+    const uint16_t* next_comm = index.usage().comms[ranks.at(rank)[2]].data();
     for (const uint32_t group : ranks.of(rank)) {
       const uint16_t comm = *next_comm++;
       const uint32_t place = places.number(mix(key(group) + comm));
       if (place == q.meeting_size.size()) {
         // A member whose program never comes here makes the others wait for ever, as it would in reality.
-        q.meeting_size.push_back(users[group] < group_size(plan, comm) ? 1 : 0);
+        q.meeting_size.push_back(users[group] < group_size(index.plan(), comm) ? 1 : 0);
       }
       q.meeting[c * comms + comm] = place;
       ++q.meeting_size[place];
@@ -147,16 +151,15 @@ void find_meetings(const Plan& plan, const Usage& usage, const Groups& groups, c
 
 }  // namespace
 
-Quotient fold(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks, const Costs& costs,
-              const Traffic& traffic, const std::vector<double>& factor) {
+Quotient fold(const PlanIndex& index, const Costs& costs, const Traffic& traffic, const std::vector<double>& factor) {
   Quotient q;
-  Refinement refinement(ranks, groups, costs, traffic);
+  Refinement refinement(index, costs, traffic);
   q.class_of = refinement.run(factor);
   for (uint32_t rank = 0; rank < q.class_of.size(); ++rank) {
     if (q.class_of[rank] == q.representative.size()) q.representative.push_back(rank);
   }
   for (uint32_t c = 0; c < q.representative.size(); ++c) q.cost_table.push_back(c);
-  find_meetings(plan, usage, groups, ranks, q, [&](uint32_t group) { return refinement.content(group); });
+  find_meetings(index, q, [&](uint32_t group) { return refinement.content(group); });
   q.link_class = refinement.link_classes();
   for (uint32_t i = 0; i < q.link_class.size(); ++i) {
     if (q.link_class[i] == q.link_representative.size()) q.link_representative.push_back(i);
@@ -164,15 +167,14 @@ Quotient fold(const Plan& plan, const Usage& usage, const Groups& groups, const 
   return q;
 }
 
-Quotient unfold(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks,
-                const Traffic& traffic, const Quotient& folded) {
+Quotient unfold(const PlanIndex& index, const Traffic& traffic, const Quotient& folded) {
   Quotient q;
   q.cost_table = folded.class_of;
   for (uint32_t rank = 0; rank < folded.class_of.size(); ++rank) {
     q.class_of.push_back(rank);
     q.representative.push_back(rank);
   }
-  find_meetings(plan, usage, groups, ranks, q, [](uint32_t group) { return mix(group); });
+  find_meetings(index, q, [](uint32_t group) { return mix(group); });
   for (uint32_t i = 0; i < traffic.links().size(); ++i) {
     q.link_class.push_back(i);
     q.link_representative.push_back(i);

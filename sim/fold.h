@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "sim/costs.h"
-#include "sim/groups.h"
+#include "sim/plan_index.h"
 #include "sim/traffic.h"
 
 namespace pgram::sim {
@@ -27,10 +27,9 @@ struct Quotient {
 /// alike. Stable colours form an equitable partition: every class meets the same classes in each communicator, and
 /// links of one class hold the same numbers of flows of each class, so that water-filling gives flows of a class one
 /// rate and all ranks of a class have the same times, exactly. `factor`: slow factor per rank, empty if all are 1.
-Quotient fold(const Plan&, const Usage&, const Groups&, const RankGroups&, const Costs&, const Traffic&,
-              const std::vector<double>& factor);
+Quotient fold(const PlanIndex&, const Costs&, const Traffic&, const std::vector<double>& factor);
 
 /// Every rank a class of its own, but with the cost tables of the folded classes.
-Quotient unfold(const Plan&, const Usage&, const Groups&, const RankGroups&, const Traffic&, const Quotient& folded);
+Quotient unfold(const PlanIndex&, const Traffic&, const Quotient& folded);
 
 }  // namespace pgram::sim

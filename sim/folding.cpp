@@ -4,17 +4,15 @@
 
 namespace pgram::sim {
 
-Folding make_folding(const Plan& plan, const Usage& usage, const Groups& groups, const Costs& costs,
-                     const Cluster& cluster, const FoldingOptions& options, LinkFacts& facts) {
-  const RankGroups ranks(plan, usage, groups);
+Folding make_folding(const PlanIndex& index, const Costs& costs, const Cluster& cluster, const FoldingOptions& options,
+                     LinkFacts& facts) {
+  const Plan& plan = index.plan();
   Traffic traffic;
-  if (options.flows)
-    traffic = Traffic(plan, usage, groups, ranks, costs, cluster, options.changes, options.every_link, facts);
+  if (options.flows) traffic = Traffic(index, costs, cluster, options.changes, options.every_link, facts);
   Folding made;
-  made.quotient = fold(plan, usage, groups, ranks, costs, traffic, slow_factors(plan, options.slow_ranks));
+  made.quotient = fold(index, costs, traffic, slow_factors(plan, options.slow_ranks));
   made.table_ranks = made.quotient.representative;
-  if (options.unfold || (options.every_link && !traffic.empty()))
-    made.quotient = unfold(plan, usage, groups, ranks, traffic, made.quotient);
+  if (options.unfold || (options.every_link && !traffic.empty())) made.quotient = unfold(index, traffic, made.quotient);
   made.shared_links = static_cast<uint32_t>(traffic.links().size());
   if (!traffic.empty()) made.links = SharedLinks(plan, traffic, made.quotient, options.changes);
   return made;

@@ -33,8 +33,7 @@ struct FoldingOptions {
   std::span<const LinkChange> changes;
 };
 
-Folding make_folding(const Plan&, const Usage&, const Groups&, const Costs&, const Cluster&, const FoldingOptions&,
-                     LinkFacts&);
+Folding make_folding(const PlanIndex&, const Costs&, const Cluster&, const FoldingOptions&, LinkFacts&);
 /// All that it looks at.
 Key folding_key(const Costs&, const Cluster&, const FoldingOptions&);
 

@@ -30,11 +30,11 @@ Usage find_usage(const Plan& plan) {
   std::vector<uint16_t> found;
   for (uint32_t role = 0; role < plan.programs.size(); ++role) {
     uint32_t* const calls = usage.calls.emplace_back(num_bodies).data();
+    for (const Call& call : plan.programs[role].calls) ++calls[call.body];
     found.clear();
-    for (const Call& call : plan.programs[role].calls) {
-      if (calls[call.body]++ == 0) found.push_back(call.body);
+    for (size_t b = 0; b < num_bodies; ++b) {
+      if (calls[b] != 0) found.push_back(static_cast<uint16_t>(b));
     }
-    std::ranges::sort(found);
     usage.bodies.push_back(found);
     found.clear();
     for (const uint16_t b : usage.bodies.back()) {

@@ -7,6 +7,7 @@
 #include "core/plan/plan.h"
 #include "core/timeline/timeline.h"
 #include "sim/costs.h"
+#include "sim/plan_index.h"
 #include "sim/shared_links.h"
 #include "sim/step_runs.h"
 
@@ -23,12 +24,11 @@ struct Instance {
 };
 
 struct Problem {
-  const Plan& plan;
-  const Usage& usage;
-  std::vector<uint32_t> first_op{};  ///< per body
+  const PlanIndex& index;
+  const Plan& plan = index.plan();
+  const std::vector<uint32_t>& first_op = index.usage().first_op;  ///< per body
   std::vector<Instance> instances{};
   std::vector<uint32_t> meeting_size{};  ///< instances that must arrive before an operation starts
-  bool ends_in_order = false;            ///< the function of this name says so
   uint32_t launch_window = 0;            ///< tasks; event loop only
   uint32_t shared_cores = 0;             ///< 0: nothing is shared; event loop only
   uint32_t cores_per_rank = 1;           ///< that a compute task wants, where cores are shared
@@ -40,15 +40,11 @@ struct Problem {
   const Span* first_span = nullptr;      ///< of all instances; null if none are kept
 };
 
-/// Whether the tasks of every stream end in the order in which they begin, so that what an event says is the end of the
-/// task before it. Not so where a receive, whose latency holds no stream, has another task behind it than a receive of
-/// the same size on the same channel, and not in groups.
-bool ends_in_order(const Plan&, const Usage&);
-
 struct Outcome {
   Picoseconds makespan = 0;
   uint64_t tasks = 0;
   std::vector<Contention> contention;  ///< of spans that are kept, counted from Problem::first_span
+  std::vector<AlikeCall> alike;        ///< the same; by rank
   std::string error;                   ///< a deadlock
 };
 

@@ -91,13 +91,4 @@ struct LinkUsers {
   uint32_t of_calls = kNone;  // the stream whose transfers may use it in calls that run as one
 };
 
-/// Tasks of the largest group; 0 where there are none.
-inline uint32_t largest_group(const Plan& plan) {
-  size_t most = 0;
-  for (const Body& body : plan.bodies) {
-    if (body.grouped) most = std::max(most, body.ops.size());
-  }
-  return static_cast<uint32_t>(most);
-}
-
 }  // namespace pgram::sim

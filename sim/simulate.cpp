@@ -9,6 +9,7 @@
 #include "sim/folding.h"
 #include "sim/kept.h"
 #include "sim/memory.h"
+#include "sim/plan_index.h"
 #include "sim/problem.h"
 #include "sim/room.h"
 #include "sim/simulation_cache.h"
@@ -20,9 +21,9 @@ namespace {
 
 using sim::Costs;
 using sim::Folding;
-using sim::Groups;
 using sim::Instance;
 using sim::OpCost;
+using sim::PlanIndex;
 using sim::Problem;
 using sim::Quotient;
 using sim::SharedLinks;
@@ -83,8 +84,6 @@ void check(const Plan& plan, const Cluster& cluster, const SimulationOptions& op
 
 /// Everything that one simulation has; Problem points into it.
 struct Setup {
-  Usage usage;
-  Groups groups;
   Costs costs;
   std::vector<LinkChange> changes;  // by time
   std::shared_ptr<const Folding> folding;
@@ -98,20 +97,19 @@ struct Setup {
   Problem problem;
   std::vector<uint64_t> first_span;  // per instance, and one past the end
 
-  Setup(const Plan& plan, const Cluster& cluster, const SimulationOptions& options, const sim::CoreDemand& demand,
+  Setup(const PlanIndex& index, const Cluster& cluster, const SimulationOptions& options, const sim::CoreDemand& demand,
         sim::Kept& kept)
-      : usage(sim::find_usage(plan)),
-        groups(plan),
-        costs(plan, usage, groups, find_wirings(plan, cluster, options, kept), cluster, options),
+      : costs(index, find_wirings(index, cluster, options, kept), cluster, options),
         changes(in_order(options.link_changes)),
-        folding(find_folding(plan, cluster, options, demand, kept)),
-        problem{plan, usage} {
+        folding(find_folding(index, cluster, options, demand, kept)),
+        problem{index} {
+    const Plan& plan = index.plan();
     engine = choose_engine(options, demand);
     const Quotient& quotient = folding->quotient;
     const bool events = engine == Engine::events;
     const std::vector<double> factor = sim::slow_factors(plan, options.slow_ranks);
     const bool shares = events && (folding->shares_links() || costs.takes_sms());
-    const size_t ops = usage.first_op.back(), num_tables = folding->table_ranks.size();
+    const size_t ops = problem.first_op.back(), num_tables = folding->table_ranks.size();
     tables.make(num_tables * ops);
     if (shares) transfers.make(num_tables * ops);
     for (size_t t = 0; t < num_tables; ++t) {
@@ -119,10 +117,8 @@ struct Setup {
       costs.fill_tables(rank, factor.empty() ? 1.0 : factor[rank], tables.data() + t * ops,
                         shares ? transfers.data() + t * ops : nullptr);
     }
-    check_range(plan);
-    problem.first_op = usage.first_op;
+    check_range(index);
     problem.meeting_size = quotient.meeting_size;
-    problem.ends_in_order = sim::ends_in_order(plan, usage);
     problem.launch_window = options.launch_window;
     problem.shared_cores = events ? demand.cores : 0;
     problem.cores_per_rank = std::max(1u, cluster.cores_per_device);
@@ -132,7 +128,7 @@ struct Setup {
     if (folding->shares_links()) problem.links = &folding->links;
     if (folding->shares_links() && options.network == NetworkLevel::step) {
       epochs = sim::epochs_of(cluster, changes);
-      steps = std::make_unique<sim::StepRuns>(plan, groups, costs, quotient, epochs);
+      steps = std::make_unique<sim::StepRuns>(index, costs, quotient, epochs);
       links_and_ports = folding->links;
       links_and_ports.capacities.resize(links_and_ports.capacities.size() + steps->ports());
       problem.links = &links_and_ports;
@@ -154,14 +150,14 @@ struct Setup {
     return changes;
   }
 
-  std::shared_ptr<const sim::Wirings> find_wirings(const Plan& plan, const Cluster& cluster,
-                                                   const SimulationOptions& options, sim::Kept& kept) const {
+  static std::shared_ptr<const sim::Wirings> find_wirings(const PlanIndex& index, const Cluster& cluster,
+                                                          const SimulationOptions& options, sim::Kept& kept) {
     const sim::PathsSeen seen = sim::paths_seen(cluster, options);
-    return kept.wirings.get(sim::wirings_key(plan, usage, cluster, seen),
-                            [&] { return sim::find_wirings(plan, usage, groups, cluster, seen); });
+    return kept.wirings.get(sim::wirings_key(index, cluster, seen),
+                            [&] { return sim::find_wirings(index, cluster, seen); });
   }
 
-  std::shared_ptr<const Folding> find_folding(const Plan& plan, const Cluster& cluster,
+  std::shared_ptr<const Folding> find_folding(const PlanIndex& index, const Cluster& cluster,
                                               const SimulationOptions& options, const sim::CoreDemand& demand,
                                               sim::Kept& kept) const {
     sim::FoldingOptions what;
@@ -173,7 +169,7 @@ struct Setup {
     what.slow_ranks = options.slow_ranks;
     what.changes = changes;
     return kept.foldings.get(sim::folding_key(costs, cluster, what), [&] {
-      Folding made = sim::make_folding(plan, usage, groups, costs, cluster, what, kept.link_facts);
+      Folding made = sim::make_folding(index, costs, cluster, what, kept.link_facts);
       kept.link_facts.keep_at_most(sim::Kept::kMostBytes);
       return made;
     });
@@ -196,11 +192,12 @@ struct Setup {
   }
 
   /// Times are 64-bit picoseconds: 106 days. No step of a use comes near; absurd sizes must not wrap around.
-  void check_range(const Plan& plan) const {
+  void check_range(const PlanIndex& index) const {
+    const Usage& usage = index.usage();
     double total = 0;
     const OpCost* table = tables.data();
     for (const uint32_t rank : folding->table_ranks) {
-      const uint32_t role = plan.role(rank);
+      const uint32_t role = index.plan().role(rank);
       for (uint16_t body : usage.bodies[role]) {
         double once = 0;
         for (size_t i = usage.first_op[body]; i < usage.first_op[body + 1]; ++i) {
@@ -220,28 +217,24 @@ struct Setup {
 
   /// Room for all spans, divided among ranks and streams: a stream is in order, so each task's place is known before
   /// its time. Nothing is written yet; the engines do, all of it if the step finishes.
-  std::shared_ptr<Span> place_spans(const Plan& plan, sim::SpanRoom& room) {
-    std::vector<std::array<uint64_t, kStreams>> counts(plan.programs.size());
-    for (size_t role = 0; role < plan.programs.size(); ++role) {
-      for (uint16_t body : usage.bodies[role]) {
-        for (const Op& op : plan.bodies[body].ops) {
-          counts[role][static_cast<size_t>(op.stream)] += usage.calls[role][body];
-        }
-      }
-    }
+  std::shared_ptr<Span> place_spans(sim::SpanRoom& room) {
+    const auto tasks_of = [&](const Instance& instance) -> const auto& {
+      return problem.index.tasks(problem.plan.role(instance.rank));
+    };
     uint64_t total = 0;
     for (const Instance& instance : problem.instances) {
       first_span.push_back(total);
-      for (uint64_t n : counts[plan.role(instance.rank)]) total += n;
+      for (uint64_t n : tasks_of(instance)) total += n;
     }
     first_span.push_back(total);
     std::shared_ptr<Span> spans = room.take(total);
     problem.first_span = spans.get();
-    for (size_t i = 0; i < problem.instances.size(); ++i) {
-      Span* next = spans.get() + first_span[i];
+    Span* next = spans.get();
+    for (Instance& instance : problem.instances) {
+      const auto& tasks = tasks_of(instance);
       for (int stream = 0; stream < kStreams; ++stream) {
-        problem.instances[i].spans[stream] = next;
-        next += counts[plan.role(problem.instances[i].rank)][stream];
+        instance.spans[stream] = next;
+        next += tasks[stream];
       }
     }
     return spans;
@@ -249,11 +242,12 @@ struct Setup {
 };
 
 void count_provenance(const Setup& setup, SimulationResult& result) {
+  const Usage& usage = setup.problem.index.usage();
   for (const Instance& instance : setup.problem.instances) {
     const uint32_t role = setup.problem.plan.role(instance.rank);
-    for (uint16_t body : setup.usage.bodies[role]) {
+    for (uint16_t body : usage.bodies[role]) {
       const auto& ops = setup.costs.provenance(body);
-      for (int p = 0; p < kProvenances; ++p) result.provenance[p] += uint64_t{ops[p]} * setup.usage.calls[role][body];
+      for (int p = 0; p < kProvenances; ++p) result.provenance[p] += uint64_t{ops[p]} * usage.calls[role][body];
     }
   }
 }
@@ -298,18 +292,22 @@ void state_facts(const Setup& setup, const Cluster& cluster, const SimulationOpt
 
 }  // namespace
 
-SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& cluster, const SimulationOptions& options,
+std::shared_ptr<const sim::PlanIndex> make_plan_index(std::shared_ptr<const Plan> plan) {
+  return std::make_shared<const PlanIndex>(std::move(plan));
+}
+
+SimulationResult simulate(const PlanIndex& index, const Cluster& cluster, const SimulationOptions& options,
                           SimulationCache& cache) {
-  const Plan& plan = *shared;
+  const Plan& plan = index.plan();
   check(plan, cluster, options);
   const sim::CoreDemand demand =
       options.laws.enabled && !cluster.shared_cores ? sim::CoreDemand() : sim::core_demand(plan, cluster);
   SimulationResult result;
-  Setup setup(plan, cluster, options, demand, cache.kept());
+  Setup setup(index, cluster, options, demand, cache.kept());
   result.engine = setup.engine;
   result.classes = static_cast<uint32_t>(setup.problem.instances.size());
   std::shared_ptr<Span> spans;
-  if (options.keep_spans) spans = setup.place_spans(plan, cache.kept().spans);
+  if (options.keep_spans) spans = setup.place_spans(cache.kept().spans);
 
   sim::Outcome outcome =
       result.engine == Engine::events ? sim::run_events(setup.problem) : sim::evaluate(setup.problem);
@@ -319,7 +317,7 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
   count_provenance(setup, result);
 
   Timeline& timeline = result.timeline;
-  timeline.plan = std::move(shared);
+  timeline.plan = index.shared_plan();
   timeline.source = TimelineSource::simulated;
   const Quotient& quotient = setup.folding->quotient;
   if (result.classes < plan.mesh.ranks()) {
@@ -330,6 +328,7 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
     if (spans) timeline.spans = {spans.get(), setup.first_span.back()};
     timeline.storage = std::move(spans);
     timeline.contention = std::move(outcome.contention);
+    timeline.alike = std::move(outcome.alike);
   }
   timeline.steps.push_back({0, timeline.spans.size(), 0, result.makespan, 0, 0});
   if (!timeline.spans.empty() && options.keep_counters) {
@@ -341,6 +340,11 @@ SimulationResult simulate(std::shared_ptr<const Plan> shared, const Cluster& clu
   }
   state_facts(setup, cluster, options, result);
   return result;
+}
+
+SimulationResult simulate(std::shared_ptr<const Plan> plan, const Cluster& cluster, const SimulationOptions& options,
+                          SimulationCache& cache) {
+  return simulate(PlanIndex(std::move(plan)), cluster, options, cache);
 }
 
 SimulationResult simulate(std::shared_ptr<const Plan> plan, const Cluster& cluster, const SimulationOptions& options) {

@@ -17,6 +17,10 @@ namespace pgram {
 
 class SimulationCache;
 
+namespace sim {
+class PlanIndex;
+}
+
 enum class Engine : uint8_t {
   automatic,  ///< evaluator where nothing is shared, else event loop
   evaluator,  ///< in order, max-plus; exact where nothing is shared
@@ -88,5 +92,10 @@ SimulationResult simulate(std::shared_ptr<const Plan>, const Cluster&, const Sim
 SimulationResult simulate(std::shared_ptr<const Plan>, const Cluster&, const SimulationOptions&, SimulationCache&);
 /// The same with a copy of the Plan.
 SimulationResult simulate(const Plan&, const Cluster&, const SimulationOptions& = {});
+
+/// A verified Plan with what simulations need to know of it alone, so that they need not find it out anew. For any
+/// number of them, also by several threads at the same time.
+std::shared_ptr<const sim::PlanIndex> make_plan_index(std::shared_ptr<const Plan>);
+SimulationResult simulate(const sim::PlanIndex&, const Cluster&, const SimulationOptions&, SimulationCache&);
 
 }  // namespace pgram

@@ -1,5 +1,9 @@
 #include "sim/span_room.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -8,13 +12,29 @@ namespace pgram::sim {
 
 /// Larger ones are seldom and not worth holding.
 constexpr size_t kMostKept = (64 << 20) / sizeof(Span);
+constexpr size_t kHugePage = 2 << 20;
+
+/// Where it is large in huge pages, if the system has them to give: spans are read and written all over, and there are
+/// few of them in an ordinary page.
+static Span* make_room(size_t spans) {
+  const size_t bytes = spans * sizeof(Span);
+  if (bytes < kHugePage / 2) {
+    if (void* const room = std::malloc(std::max<size_t>(bytes, 1))) return static_cast<Span*>(room);
+    throw std::bad_alloc();
+  }
+  const size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  void* const room = std::aligned_alloc(kHugePage, rounded);
+  if (room == nullptr) throw std::bad_alloc();
+  madvise(room, rounded, MADV_HUGEPAGE);
+  return static_cast<Span*>(room);
+}
 
 struct SpanRoom::Shelf {
   std::mutex mutex;
   Span* room = nullptr;
   size_t size = 0;
 
-  ~Shelf() { ::operator delete(room); }
+  ~Shelf() { std::free(room); }
   /// The larger one stays.
   void put(Span* other, size_t other_size) {
     if (other_size <= kMostKept) {
@@ -24,7 +44,7 @@ struct SpanRoom::Shelf {
         size = other_size;
       }
     }
-    ::operator delete(other);
+    std::free(other);
   }
 };
 
@@ -39,7 +59,7 @@ std::shared_ptr<Span> SpanRoom::take(size_t spans) {
       size = std::exchange(shelf_->size, 0);
     }
   }
-  if (room == nullptr) room = static_cast<Span*>(::operator new(spans * sizeof(Span)));
+  if (room == nullptr) room = make_room(spans);
   return {room, [shelf = shelf_, size](Span* mine) { shelf->put(mine, size); }};
 }
 

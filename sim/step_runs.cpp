@@ -9,9 +9,11 @@
 
 namespace pgram::sim {
 
-StepRuns::StepRuns(const Plan& plan, const Groups& groups, const Costs& costs, const Quotient& unfolded,
+StepRuns::StepRuns(const PlanIndex& index, const Costs& costs, const Quotient& unfolded,
                    std::span<const Cluster> epochs)
     : epochs_(epochs), places_(unfolded.meeting_size.size()) {
+  const Plan& plan = index.plan();
+  const Groups& groups = index.groups();
   const uint32_t links = epochs[0].topology->num_links();
   const size_t comms = plan.comms.size();
   for (uint32_t rank = 0; rank < unfolded.representative.size(); ++rank) {

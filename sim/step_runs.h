@@ -28,7 +28,7 @@ class StepRuns {
   static constexpr double kSameDate = 0.5;
 
   /// `epochs`: see epochs_of. All must live on.
-  StepRuns(const Plan&, const Groups&, const Costs&, const Quotient& unfolded, std::span<const Cluster> epochs);
+  StepRuns(const PlanIndex&, const Costs&, const Quotient& unfolded, std::span<const Cluster> epochs);
 
   /// Links of the network beyond those of the cluster.
   uint32_t ports() const { return ports_; }

@@ -28,10 +28,11 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
   const Program& program = plan.programs[role];
   const std::vector<uint16_t>& used_bodies = usage.bodies[role];
   StreamSet used;
-  size_t num_visits = 0, num_own_waits = 0;
+  size_t num_visits = 0, num_own_waits = 0, num_ops = 0;
   for (uint16_t body : used_bodies) {
     num_visits += usage.calls[role][body] * size_t{of_bodies[body].streams.size()};
     num_own_waits += plan.bodies[body].waits.size();
+    num_ops += plan.bodies[body].ops.size();
     used.add(of_bodies[body].streams);
   }
   streams.reserve(used.size());
@@ -49,13 +50,14 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
   const auto called = std::make_unique_for_overwrite<Called[]>(plan.bodies.size());  // those that are used
   bodies.reserve(used_bodies.size());
   own_waits.reserve(num_own_waits);
+  ops.reserve(num_ops);
   for (uint16_t b : used_bodies) {
     const Body& body = plan.bodies[b];
-    const auto ops = static_cast<uint32_t>(body.ops.size());
-    bodies.push_back({b, num_ops, static_cast<uint32_t>(own_waits.size())});
-    called[b] = {&of_bodies[b], body.ops.data(), num_ops, ops};
+    const auto first_op = static_cast<uint32_t>(ops.size()), first_own_wait = static_cast<uint32_t>(own_waits.size());
+    bodies.push_back({b, first_op});
+    called[b] = {&of_bodies[b], body.ops.data(), first_op, static_cast<uint32_t>(body.ops.size())};
+    add_ops(body, of_bodies[b], usage.first_op[b], first_own_wait);
     for (uint16_t op : body.waits) own_waits.push_back({op, dense[static_cast<size_t>(body.ops[op].stream)]});
-    num_ops += ops;
   }
 
   visits = std::make_unique_for_overwrite<Visit[]>(num_visits);
@@ -107,42 +109,22 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
   }
 }
 
-std::vector<StreamOp> stream_ops(const Plan& plan, const std::vector<BodyStreams>& of_bodies, const StreamOrder& order,
-                                 const OpCost* costs, const std::vector<uint32_t>& first_op) {
-  std::vector<StreamOp> result(order.num_ops);
-  for (const StreamOrder::Used& used : order.bodies) {
-    const Body& body = plan.bodies[used.body];
-    StreamOp* next = result.data() + used.first_op;
-    const auto add = [&](uint16_t index, bool last, bool first_compute) {
-      const Op& op = body.ops[index];
-      const uint32_t cost = first_op[used.body] + index;
-      *next++ = {costs[cost].hold,
-                 costs[cost].tail,
-                 cost,
-                 used.first_own_wait + op.first_wait,
-                 index,
-                 op.comm,
-                 op.num_waits,
-                 op.kernel,
-                 last,
-                 body.grouped,
-                 first_compute};
-    };
-    if (body.grouped) {
-      for (uint16_t op = 0; op < body.ops.size(); ++op) {
-        add(op, true, op == 0 && body.ops[op].stream == Stream::compute);
-      }
-      continue;
-    }
-    const BodyStreams& own = of_bodies[used.body];
-    for (const uint8_t stream : own.streams) {
-      const uint16_t* const first = own.ops.data() + own.first[stream];
-      const uint16_t* const end = own.ops.data() + own.first[stream + 1];
-      const bool compute = stream == static_cast<uint8_t>(Stream::compute);
-      for (const uint16_t* op = first; op < end; ++op) add(*op, op + 1 == end, compute && op == first);
-    }
+void StreamOrder::add_ops(const Body& body, const BodyStreams& of_body, uint32_t first_cost, uint32_t first_own_wait) {
+  const auto add = [&](uint16_t index, bool last, bool first_compute) {
+    const Op& op = body.ops[index];
+    ops.push_back({0, 0, first_cost + index, first_own_wait + op.first_wait, index, op.comm, op.num_waits, op.kernel,
+                   last, body.grouped, first_compute});
+  };
+  if (body.grouped) {
+    for (uint16_t op = 0; op < body.ops.size(); ++op) add(op, true, op == 0 && body.ops[op].stream == Stream::compute);
+    return;
   }
-  return result;
+  for (const uint8_t stream : of_body.streams) {
+    const uint16_t* const first = of_body.ops.data() + of_body.first[stream];
+    const uint16_t* const end = of_body.ops.data() + of_body.first[stream + 1];
+    const bool compute = stream == static_cast<uint8_t>(Stream::compute);
+    for (const uint16_t* op = first; op < end; ++op) add(*op, op + 1 == end, compute && op == first);
+  }
 }
 
 }  // namespace pgram::sim

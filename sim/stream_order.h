@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/units.h"
 #include "core/plan/plan.h"
-#include "sim/costs.h"
 #include "sim/groups.h"
 
 namespace pgram::sim {
@@ -50,6 +50,21 @@ std::vector<BodyStreams> streams_of_bodies(const Plan&);
 /// A task's number ("ticket") counts the tasks of its program in issue order.
 constexpr uint32_t kNoTicket = ~0u;
 
+/// All that a task reads of its op and what that costs. Those of a call on one stream lie in a row, those of a program
+/// near one another.
+struct StreamOp {
+  Picoseconds hold = 0, tail = 0;  // of the Instance
+  uint32_t cost = 0;               // place in Instance::costs and Instance::transfers
+  uint32_t first_wait = 0;
+  uint16_t op = 0, comm = kNoComm;
+  uint8_t num_waits = 0;
+  Kernel kernel = Kernel::opaque;
+  bool last : 1 = false;           // of its call on its stream
+  bool grouped : 1 = false;        // those of its group follow
+  bool first_compute : 1 = false;  // of its call
+};
+static_assert(sizeof(StreamOp) == 32);
+
 /// Of one Program. Its streams are numbered densely, in the order of Stream. All lies in the order of the program, for
 /// the streams of a rank are about as far as one another, and few places at once can be kept near.
 struct StreamOrder {
@@ -58,7 +73,7 @@ struct StreamOrder {
     uint32_t call, first_ticket;
     uint32_t first_wait;
     uint32_t next;             ///< the stream's next visit is so many further; 0: it was the last
-    uint32_t first_op;         ///< of the call's on the stream, among the program's StreamOps
+    uint32_t first_op;         ///< of the call's on the stream, in `ops`
     uint16_t body, num_waits;  ///< those of all streams of the call
   };
   /// Before `op` another call's task must have ended.
@@ -81,31 +96,15 @@ struct StreamOrder {
   std::vector<OwnWait> own_waits;
   struct Used {
     uint16_t body = 0;
-    uint32_t first_op = 0, first_own_wait = 0;
+    uint32_t first_op = 0;
   };
-  std::vector<Used> bodies;  ///< ascending
-  uint32_t num_ops = 0;
+  std::vector<Used> bodies;   ///< ascending
+  std::vector<StreamOp> ops;  ///< of each of those; yet without their costs
 
   StreamOrder(const Plan&, const std::vector<BodyStreams>&, const Usage&, uint32_t role);
-};
 
-/// All that a task reads of its op and what that costs. Those of a call on one stream lie in a row, those of a program
-/// near one another.
-struct StreamOp {
-  Picoseconds hold = 0, tail = 0;
-  uint32_t cost = 0;  // place in Instance::costs and Instance::transfers
-  uint32_t first_wait = 0;
-  uint16_t op = 0, comm = kNoComm;
-  uint8_t num_waits = 0;
-  Kernel kernel = Kernel::opaque;
-  bool last : 1 = false;           // of its call on its stream
-  bool grouped : 1 = false;        // those of its group follow
-  bool first_compute : 1 = false;  // of its call
+ private:
+  void add_ops(const Body&, const BodyStreams&, uint32_t first_cost, uint32_t first_own_wait);
 };
-static_assert(sizeof(StreamOp) == 32);
-
-/// Of the program's ops, as `order` numbers them. `costs` and `first_op`: see Instance and Problem.
-std::vector<StreamOp> stream_ops(const Plan&, const std::vector<BodyStreams>&, const StreamOrder& order,
-                                 const OpCost* costs, const std::vector<uint32_t>& first_op);
 
 }  // namespace pgram::sim

@@ -123,20 +123,21 @@ class UseFinder {
 
 /// Calls `visit(group, rank, comm, lanes, members)` once for every group whose transfers may share links.
 template <class F>
-void each_group(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks, const Costs& costs,
-                F&& visit) {
+void each_group(const PlanIndex& index, const Costs& costs, F&& visit) {
+  const Groups& groups = index.groups();
+  const RankGroups& ranks = index.ranks();
   std::vector<char> seen(groups.size());
   std::vector<uint32_t> members;
   for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
     const Groups::Coordinates& at = ranks.at(rank);
-    const uint16_t* next_comm = usage.comms[at[2]].data();
+    const uint16_t* next_comm = index.usage().comms[at[2]].data();
     for (const uint32_t group : ranks.of(rank)) {
       const uint16_t comm = *next_comm++;
       if (std::exchange(seen[group], 1)) continue;
       const std::vector<Lane>& lanes = costs.lanes(costs.colour(group));
       if (lanes.empty()) continue;
       groups.members(comm, at, members);
-      if (!plan.comms[comm].directed) std::sort(members.begin(), members.end());
+      if (!index.plan().comms[comm].directed) std::sort(members.begin(), members.end());
       visit(group, rank, comm, lanes, members);
     }
   }
@@ -255,21 +256,19 @@ class MostAsked {
 
 }  // namespace
 
-Traffic::Traffic(const Plan& plan, const Usage& usage, const Groups& groups, const RankGroups& ranks,
-                 const Costs& costs, const Cluster& cluster, std::span<const LinkChange> changes, bool every_link,
-                 LinkFacts& facts) {
+Traffic::Traffic(const PlanIndex& index, const Costs& costs, const Cluster& cluster,
+                 std::span<const LinkChange> changes, bool every_link, LinkFacts& facts) {
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
   const uint32_t num_links = cluster.topology->num_links();
   MostAsked asked(num_links, epochs);
-  rank_.assign(groups.size(), kNone);
-  comm_.resize(groups.size());
-  each_group(plan, usage, groups, ranks, costs,
-             [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
-               rank_[group] = rank;
-               comm_[group] = comm;
-               asked.add(group, lanes, members);
-             });
+  rank_.assign(index.groups().size(), kNone);
+  comm_.resize(index.groups().size());
+  each_group(index, costs, [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
+    rank_[group] = rank;
+    comm_[group] = comm;
+    asked.add(group, lanes, members);
+  });
   if (asked.nothing()) return;
   facts.look_at(cluster.topology);
   links_ = find_bottlenecks(asked.of_links(), cluster.devices, changes, every_link, facts);

@@ -7,8 +7,8 @@
 #include "core/cluster/cluster.h"
 #include "sim/bottlenecks.h"
 #include "sim/costs.h"
-#include "sim/groups.h"
 #include "sim/link_facts.h"
+#include "sim/plan_index.h"
 
 namespace pgram::sim {
 
@@ -36,8 +36,8 @@ class Traffic {
   /// `changes`, in order of time: links that will get slower count with their least capacity, and stay. Each that takes
   /// a link down begins an epoch, in which routes go around all that are down. InputError where there is no way.
   /// `every_link`: all count, link i of the cluster being the i-th, unless nothing is sent that may share any.
-  Traffic(const Plan&, const Usage&, const Groups&, const RankGroups&, const Costs&, const Cluster&,
-          std::span<const LinkChange> changes, bool every_link, LinkFacts&);
+  Traffic(const PlanIndex&, const Costs&, const Cluster&, std::span<const LinkChange> changes, bool every_link,
+          LinkFacts&);
 
   bool empty() const { return links_.empty(); }
   uint32_t epochs() const { return epochs_; }

@@ -21,22 +21,22 @@ static uint64_t wiring(const std::vector<uint32_t>& members, const Cluster& clus
   return mix(hash);
 }
 
-Wirings find_wirings(const Plan& plan, const Usage& usage, const Groups& groups, const Cluster& cluster,
-                     PathsSeen seen) {
+Wirings find_wirings(const PlanIndex& index, const Cluster& cluster, PathsSeen seen) {
+  const Groups& groups = index.groups();
+  const RankGroups& ranks = index.ranks();
   Wirings found;
   found.of_group.assign(groups.size(), kNone);
   Numbering kinds;
   std::vector<uint32_t> members;
-  const RankGroups ranks(plan, usage, groups);
   for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
-    const uint16_t* next_comm = usage.comms[ranks.at(rank)[2]].data();
+    const uint16_t* next_comm = index.usage().comms[ranks.at(rank)[2]].data();
     for (const uint32_t group : ranks.of(rank)) {
       const uint16_t comm = *next_comm++;
       uint32_t& kind = found.of_group[group];
       if (kind != kNone) continue;
       groups.members(comm, ranks.at(rank), members);
       // A ring goes through its devices in their own order; a channel from its source to its target.
-      if (!plan.comms[comm].directed) std::sort(members.begin(), members.end());
+      if (!index.plan().comms[comm].directed) std::sort(members.begin(), members.end());
       const uint64_t hash = wiring(members, cluster, seen);
       kind = kinds.number(mix(hash + comm));
       if (kind == found.kinds.size()) found.kinds.push_back({comm, hash, members});
@@ -45,7 +45,8 @@ Wirings find_wirings(const Plan& plan, const Usage& usage, const Groups& groups,
   return found;
 }
 
-Key wirings_key(const Plan& plan, const Usage& usage, const Cluster& cluster, PathsSeen seen) {
+Key wirings_key(const PlanIndex& index, const Cluster& cluster, PathsSeen seen) {
+  const Plan& plan = index.plan();
   Key key(seen == PathsSeen::none ? nullptr : cluster.topology);
   key.add(static_cast<uint8_t>(seen));
   for (const uint32_t size : plan.mesh.size) key.add(size);
@@ -58,7 +59,7 @@ Key wirings_key(const Plan& plan, const Usage& usage, const Cluster& cluster, Pa
     key.add(comm.target);
     key.add(comm.roles);
   }
-  key.add(usage.comms);
+  key.add(index.usage().comms);
   return key;
 }
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/cluster/cluster.h"
-#include "sim/groups.h"
+#include "sim/plan_index.h"
 #include "sim/recent.h"
 
 namespace pgram::sim {
@@ -26,8 +26,8 @@ struct Wirings {
 /// What of a path counts: nothing, its device's share of the narrowest link, or all of that.
 enum class PathsSeen : uint8_t { none, shared, alone };
 
-Wirings find_wirings(const Plan&, const Usage&, const Groups&, const Cluster&, PathsSeen);
+Wirings find_wirings(const PlanIndex&, const Cluster&, PathsSeen);
 /// All that these look at.
-Key wirings_key(const Plan&, const Usage&, const Cluster&, PathsSeen);
+Key wirings_key(const PlanIndex&, const Cluster&, PathsSeen);
 
 }  // namespace pgram::sim

@@ -11,7 +11,6 @@
 #include "core/timeline/summary.h"
 #include "core/timeline/text_table.h"
 #include "sim/option_text.h"
-#include "sim/simulate.h"
 #include "sim/whole_run/goodput.h"
 #include "sim/whole_run/step_bill.h"
 
@@ -91,7 +90,7 @@ SimulationOptions options_of(const Case& inputs, const Plan& plan, const Cluster
 void simulate_case(const Case& inputs, const PlannedCase& planned, const Cluster& cluster, SimulationCache& cache,
                    Outcome& outcome) {
   const SimulationOptions options = options_of(inputs, *planned.plan, cluster);
-  const SimulationResult result = simulate(planned.plan, cluster, options, cache);
+  const SimulationResult result = simulate(*planned.verdict->index, cluster, options, cache);
   if (!result.error.empty()) throw RunError(result.error);
   const StepGraph graph(result.timeline, result.timeline.median_step(), *planned.verdict->order);
   const Summary summary = summarise(graph);
@@ -110,7 +109,9 @@ void require_verified(const PlannedCase& planned, KnownPlans& known) {
   PlannedCase::Verdict& verdict = *planned.verdict;
   std::call_once(verdict.once, [&] {
     verdict.error = known.link_and_verify(verdict.plan);
-    if (verdict.error.empty()) verdict.order.emplace(*planned.plan);
+    if (!verdict.error.empty()) return;
+    verdict.order.emplace(*planned.plan);
+    verdict.index = make_plan_index(planned.plan);
   });
   if (!verdict.error.empty()) throw RunError("the plan is not valid: " + verdict.error);
 }

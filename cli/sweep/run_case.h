@@ -15,6 +15,7 @@
 #include "core/plan/memory_bill.h"
 #include "core/plan/plan.h"
 #include "core/timeline/role_order.h"
+#include "sim/simulate.h"
 #include "sim/simulation_cache.h"
 
 namespace pgram::sweep {
@@ -50,7 +51,8 @@ struct PlannedCase {
     std::once_flag once;
     std::shared_ptr<Plan> plan;  ///< to be linked
     std::string error;
-    std::optional<PlanOrder> order;  ///< of a valid plan
+    std::optional<PlanOrder> order;  ///< of a valid plan, as is what simulations know of it
+    std::shared_ptr<const sim::PlanIndex> index;
   };
   std::shared_ptr<Verdict> verdict;
 };

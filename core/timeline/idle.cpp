@@ -13,6 +13,7 @@ namespace {
 /// start, then close().
 class IdleList {
  public:
+  static constexpr bool kSums = false;
   explicit IdleList(const StepGraph& graph) : graph_(graph) {}
   void add(uint8_t stream, IdleReason reason, std::optional<Task> awaited, bool running, Picoseconds from,
            Picoseconds to) {
@@ -35,6 +36,7 @@ class IdleList {
 
 class IdleTotals {
  public:
+  static constexpr bool kSums = true;
   explicit IdleTotals(const StepGraph& graph) : graph_(graph) {}
   void add(uint8_t, IdleReason reason, std::optional<Task> awaited, bool, Picoseconds from, Picoseconds to) {
     sums_.reason[static_cast<size_t>(reason)] += to - from;
@@ -42,6 +44,10 @@ class IdleTotals {
   }
   void add_link(uint8_t, Task, Picoseconds from, Picoseconds to) {
     sums_.reason[static_cast<size_t>(IdleReason::link)] += to - from;
+  }
+  void add_covered(Picoseconds time) {
+    sums_.reason[static_cast<size_t>(IdleReason::task)] += time;
+    sums_.task[static_cast<size_t>(Category::tensor_comm)] += time;
   }
   void close() {}
   const IdleSums& sums() const { return sums_; }
@@ -79,12 +85,24 @@ class Explainer {
 
   Picoseconds explain_gaps() {
     const Step& step = graph_.step();
-    for (const uint32_t after : graph_.after_gaps(*compute_)) {
-      const Span& span = graph_.spans()[after];
-      const Picoseconds from = &span == spans_.data() ? step.start : (&span)[-1].end;
-      if (from >= step.end) break;
-      if (!is_lone_collective(span, from)) explain(span, from, std::min(span.start, step.end));
+    const auto after_gaps = graph_.after_gaps(*compute_);
+    size_t gap = 0;
+    const auto explain_up_to = [&](size_t end) {
+      for (; gap < end; ++gap) {
+        const Span& span = graph_.spans()[after_gaps[gap]];
+        const Picoseconds from = &span == spans_.data() ? step.start : (&span)[-1].end;
+        if (from >= step.end) return;
+        if (!is_lone_collective(span, from)) explain(span, from, std::min(span.start, step.end));
+      }
+    };
+    if constexpr (Pieces::kSums) {
+      for (const StepGraph::CoveredGaps& covered : graph_.covered_gaps(*compute_)) {
+        explain_up_to(covered.first);
+        pieces_.add_covered(covered.time);
+        gap += covered.count;
+      }
     }
+    explain_up_to(after_gaps.size());
     return spans_.back().end;
   }
 

@@ -25,6 +25,9 @@ StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& ord
       ranks_(timeline.plan->mesh.ranks()),
       members_(ranks_.size()) {
   find_roles();
+  note_contention();
+  if (timeline.steps.size() == 1 && !timeline.alike.empty())
+    patterns_.resize(std::ranges::max(timeline.alike, {}, &AlikeCall::pattern).pattern + 1);
   first_spans_.reserve(ranks_.size());  // so that they stay where they are
   computes_.reserve(ranks_.size());
   for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
@@ -37,7 +40,6 @@ StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& ord
     tasks.by_task = ranks_[tasks.own].by_task;
     tasks.compute = ranks_[tasks.own].compute;
   }
-  note_contention();
 }
 
 void StepGraph::find_roles() {
@@ -71,59 +73,90 @@ void StepGraph::add_rank(uint32_t rank) {
 /// ends last. Else, or where there are none: null.
 const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) {
   if (spans.size() != order(rank).size()) return nullptr;
-  const bool computes = !order_.bodies().communicates(Stream::compute);
+  std::array<std::span<const Span>, kStreams> streams;
   std::array<uint32_t, kStreams> first{};
+  for (auto rest = spans; !rest.empty(); rest = rest.subspan(streams[rest.front().stream].size())) {
+    first[rest.front().stream] = index_of(rest.front());
+    streams[rest.front().stream] = of_first_stream(rest);
+  }
+  ranks_[rank].first_span = first_spans_.emplace_back(first).data();
+  const bool computes = !order_.bodies().communicates(Stream::compute);
   Compute compute;
   compute.first_gap = static_cast<uint32_t>(after_gaps_.size());
+  compute.first_covered = static_cast<uint32_t>(covered_gaps_.size());
+  compute.first_loose = static_cast<uint32_t>(loose_.size());
+  const auto in_order = [&](Stream stream) {
+    const auto& own = streams[static_cast<size_t>(stream)];
+    if (computes && stream == Stream::compute) return computes_in_order(rank, own, compute);
+    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, own, compute);
+    Reached reached{0, step().start};
+    return go_on_in_order(order(rank), own, reached);
+  };
   const Span* latest = nullptr;
-  while (!spans.empty()) {
-    const auto stream = of_first_stream(spans);
-    const bool works = computes && stream.front().stream == static_cast<uint8_t>(Stream::compute);
-    if (!(works ? computes_in_order(order(rank), stream, compute) : is_in_order(order(rank), stream))) {
+  for (size_t s = 0; s < streams.size(); ++s) {
+    if (streams[s].empty()) continue;
+    if (!in_order(static_cast<Stream>(s))) {
       after_gaps_.resize(compute.first_gap);
+      covered_gaps_.resize(compute.first_covered);
+      loose_.resize(compute.first_loose);
+      first_spans_.pop_back();
+      ranks_[rank].first_span = nullptr;
       return nullptr;
     }
-    first[stream.front().stream] = index_of(stream.front());
-    const Picoseconds end = stream.back().end;
-    if (!latest || end > latest->end) latest = &*std::ranges::lower_bound(stream, end, {}, &Span::end);
-    spans = spans.subspan(stream.size());
+    const Picoseconds end = streams[s].back().end;
+    if (!latest || end > latest->end) latest = &*std::ranges::lower_bound(streams[s], end, {}, &Span::end);
   }
-  compute.num_gaps = static_cast<uint32_t>(after_gaps_.size()) - compute.first_gap;
-  ranks_[rank].first_span = first_spans_.emplace_back(first).data();
   if (computes) ranks_[rank].compute = &computes_.emplace_back(compute);
   return latest;
 }
 
-/// Whether the spans of a stream are different tasks of it, in the plan's order, and end in it.
-bool StepGraph::is_in_order(const RoleOrder& order, std::span<const Span> spans) const {
-  uint32_t next = 0;
-  Picoseconds now = step().start;
+/// Whether the spans, of one stream, are different tasks of it, in the plan's order, and end in it.
+bool StepGraph::go_on_in_order(const RoleOrder& order, std::span<const Span> spans, Reached& reached) const {
   for (const Span& span : spans) {
     const RoleTask task{span.call, span.op};
     const uint32_t number = order.number(task);
-    if (number < next || order.op(task).stream != static_cast<Stream>(span.stream) || span.end < now) return false;
-    next = number + 1;
-    now = span.end;
+    if (number < reached.number || order.op(task).stream != static_cast<Stream>(span.stream) || span.end < reached.time)
+      return false;
+    reached = {number + 1, span.end};
   }
   return true;
 }
 
 /// The same of a compute stream without communication, whose spans must not wait; notes what it did.
-bool StepGraph::computes_in_order(const RoleOrder& order, std::span<const Span> spans, Compute& compute) {
+bool StepGraph::computes_in_order(uint32_t rank, std::span<const Span> spans, Compute& compute) {
+  const RoleOrder& order = this->order(rank);
+  const auto alike = alike_calls(rank);
+  auto next_alike = alike.begin();
   Picoseconds now = step().start;
   for (const Span *at = spans.data(), *const end = at + spans.size(); at != end;) {
     const uint32_t call = at->call;
     const auto [place, ops] = order.lane(call, Stream::compute);
     if (!ops || place != at - spans.data() || ops->num_ops > end - at) return false;
+    Picoseconds& busy = compute.busy[static_cast<size_t>(ops->category)];
+    while (next_alike != alike.end() && next_alike->call < call) ++next_alike;
+    Pattern* const pattern =
+        next_alike != alike.end() && next_alike->call == call ? &patterns_[next_alike->pattern] : nullptr;
+    if (pattern && pattern->is_covered) {
+      if (at->start != now && !note_gap(*at, now, compute)) return false;
+      add_covered(*next_alike, *at, compute);
+      busy += pattern->length - pattern->gaps;
+      now = at->start + pattern->length;
+      at += ops->num_ops;
+      continue;
+    }
     const Picoseconds worked = now - compute.idle;
+    const Span* const first = at;
     for (const uint64_t head : order_.bodies().heads_of(*ops)) {
       if (at->call != call || at->head() != head) return false;
       if (at->start != now && !note_gap(*at, now, compute)) return false;
       now = at++->end;
     }
-    compute.busy[static_cast<size_t>(ops->category)] += now - compute.idle - worked;
+    busy += now - compute.idle - worked;
+    if (pattern && !pattern->is_known) learn(*pattern, rank, {first, at});
   }
   compute.disjoint &= now <= step().end;
+  compute.num_gaps = static_cast<uint32_t>(after_gaps_.size()) - compute.first_gap;
+  compute.num_covered = static_cast<uint32_t>(covered_gaps_.size()) - compute.first_covered;
   return true;
 }
 

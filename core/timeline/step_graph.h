@@ -44,7 +44,8 @@ class StepGraph {
   /// What a rank's compute stream did where it holds no communication, and the rank's spans are in the plan's order and
   /// end in it, so that every task works from its span's start on. Null where it is not known to be so.
   struct Compute {
-    uint32_t first_gap = 0, num_gaps = 0;
+    uint32_t first_gap = 0, num_gaps = 0, first_covered = 0, num_covered = 0, first_loose = 0, num_loose = 0;
+    Picoseconds tensor_time = 0;                  ///< of the tensor stream's spans that are not loose
     std::array<Picoseconds, kCategories> busy{};  ///< by category
     Picoseconds idle = 0;                         ///< until the last task ends
     bool disjoint = true;                         ///< else tasks overlap, or reach out of the step
@@ -53,6 +54,23 @@ class StepGraph {
   /// The spans, as places in spans(), that begin after the one before has ended, or after the step has begun.
   std::span<const uint32_t> after_gaps(const Compute& compute) const {
     return {after_gaps_.data() + compute.first_gap, compute.num_gaps};
+  }
+  /// Of an AlikeCall the gaps between its compute spans, if all of each is covered by a tensor collective of the call,
+  /// which waited for nobody and had all links for itself.
+  struct CoveredGaps {
+    uint32_t first = 0, count = 0;  ///< in after_gaps()
+    Picoseconds time = 0;
+    uint32_t call = 0, pattern = 0;
+  };
+  std::span<const CoveredGaps> covered_gaps(const Compute& compute) const {
+    return {covered_gaps_.data() + compute.first_covered, compute.num_covered};
+  }
+  /// The tensor stream but for those spans of calls with covered gaps that are over when the call's last compute ends.
+  struct Run {
+    uint32_t first = 0, count = 0;  ///< in spans()
+  };
+  std::span<const Run> loose_tensor_spans(const Compute& compute) const {
+    return {loose_.data() + compute.first_loose, compute.num_loose};
   }
   /// The member of a communication that came last; the task's own rank if none came later than that.
   Task slowest(const Task&) const;
@@ -63,8 +81,8 @@ class StepGraph {
   std::optional<Task> explains(const Task&) const;
   /// Most of the waiting of a simulation in short: the op of the span's call that explains the span's start, where it
   /// is a collective of ranks that are all alike, had all links for itself and was at work from `from` or before on.
-  /// kNoOp where it is not, or where that is not seen at once. Only where all ranks of the role are alike, and for what
-  /// is after a gap of a Compute, which begins at `from`.
+  /// kNoOp where it is not, or where that is not seen at once. Only where all ranks of the role are alike or in an
+  /// AlikeCall, and for what is after a gap of a Compute, which begins at `from`.
   uint16_t lone_collective_before(const Span&, uint32_t rank, Picoseconds from) const;
   static constexpr uint16_t kNoOp = BodyOrders::kNone;
   /// With whom the task shared links, and how much later it ended because of that.
@@ -91,6 +109,14 @@ class StepGraph {
     const ByTask* by_task = nullptr;
     const Compute* compute = nullptr;
   };
+  /// What is the same in all AlikeCalls of one pattern, from the first compute span to the end of the last.
+  struct Pattern {
+    bool is_known = false, is_covered = false;
+    std::vector<uint16_t> after_gaps;  ///< places among the compute spans
+    Picoseconds length = 0, gaps = 0;
+    uint32_t first_tensor = 0, num_tensor = 0;  ///< of its tensor ops those that begin and end meanwhile
+    Picoseconds tensor_time = 0;
+  };
   /// Of the operations of all roles on a communicator, the one that begins last; of several that of the first role.
   struct Latest {
     uint16_t comm = kNoComm;
@@ -110,8 +136,17 @@ class StepGraph {
   void find_roles();
   void add_rank(uint32_t rank);
   const Span* add_in_order(uint32_t rank, std::span<const Span>);
-  bool is_in_order(const RoleOrder&, std::span<const Span> stream) const;
-  bool computes_in_order(const RoleOrder&, std::span<const Span> stream, Compute&);
+  /// Of a stream's spans: the least number that the next task may have, and when the last one ended.
+  struct Reached {
+    uint32_t number = 0;
+    Picoseconds time = 0;
+  };
+  bool go_on_in_order(const RoleOrder&, std::span<const Span>, Reached&) const;
+  bool computes_in_order(uint32_t rank, std::span<const Span> stream, Compute&);
+  bool is_tensor_in_order(uint32_t rank, std::span<const Span> stream, Compute&);
+  std::span<const AlikeCall> alike_calls(uint32_t rank) const;
+  void learn(Pattern&, uint32_t rank, std::span<const Span> computing) const;
+  void add_covered(const AlikeCall&, const Span& first, Compute&);
   bool note_gap(const Span&, Picoseconds now, Compute&);
   void add_by_task(const RoleOrder&, const Program&, std::span<const Span>);
   void note_contention();
@@ -146,6 +181,9 @@ class StepGraph {
   std::vector<std::array<uint32_t, kStreams>> first_spans_;
   std::vector<Compute> computes_;
   std::vector<uint32_t> after_gaps_;
+  std::vector<CoveredGaps> covered_gaps_;
+  std::vector<Run> loose_;
+  std::vector<Pattern> patterns_;
   std::deque<ByTask> by_task_;
   std::span<const Contention> contention_;
   std::vector<uint64_t> contended_;  // a bit for each span, set for those with contention; empty where none has any

@@ -103,20 +103,27 @@ class RankSummariser {
       spans = spans.subspan(computing.size());
     }
     const StepGraph::Compute* known = graph_ ? graph_->compute(rank) : nullptr;
-    if (known && known->disjoint)
+    if (known && !known->disjoint) known = nullptr;
+    if (known)
       add_known(*known, computing, summary);
     else
       add_computing(computing, summary);
     summary.idle = step_.end - step_.start - summary.busy;
 
-    add_works(spans, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
+    const auto note = [&](OpKind kind, Picoseconds from, Picoseconds to) {
       if (kind.communicates) communication_[kind.category].push_back({from, to});
-    });
+    };
+    if (known && !spans.empty() && spans.front().stream == static_cast<uint8_t>(Stream::tensor)) {
+      for (const auto& [first, count] : graph_->loose_tensor_spans(*known))
+        add_works(graph_->spans().subspan(first, count), summary.time, note);
+      spans = spans.subspan(of_first_stream(spans).size());
+    }
+    add_works(spans, summary.time, note);
     // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
     for (size_t category = 0; category < kCategories; ++category) {
       Picoseconds taken = 0;
       for (const auto& [start, end] : communication_[category]) taken += idle_.take(start, end);
-      summary.exposed[category] = taken;
+      summary.exposed[category] += taken;
     }
     return summary;
   }
@@ -128,10 +135,23 @@ class RankSummariser {
     summary.busy = std::accumulate(compute.busy.begin(), compute.busy.end(), Picoseconds{0});
     if (!computing.empty()) summary.span_idle = computing.back().end - computing.front().start - summary.busy;
     idle_.add_before(computing.empty() ? step_.start : computing.back().end, step_.end);
-    for (const uint32_t after : std::views::reverse(graph_->after_gaps(compute))) {
-      const Span& span = graph_->spans()[after];
-      idle_.add_before(&span == computing.data() ? step_.start : (&span)[-1].end, span.start);
+    const auto after_gaps = graph_->after_gaps(compute);
+    size_t gap = after_gaps.size();
+    const auto add_down_to = [&](size_t first) {
+      while (gap > first) {
+        const Span& span = graph_->spans()[after_gaps[--gap]];
+        idle_.add_before(&span == computing.data() ? step_.start : (&span)[-1].end, span.start);
+      }
+    };
+    // Of the categories that communicate tensor_comm is the first, so that it has what is covered.
+    const auto tensor = static_cast<size_t>(Category::tensor_comm);
+    for (const StepGraph::CoveredGaps& covered : std::views::reverse(graph_->covered_gaps(compute))) {
+      add_down_to(covered.first + covered.count);
+      gap = covered.first;
+      summary.exposed[tensor] += covered.time;
     }
+    add_down_to(0);
+    summary.time[tensor] += compute.tensor_time;
   }
 
   void add_computing(std::span<const Span> computing, RankSummary& summary) {

@@ -26,6 +26,7 @@ Picoseconds Timeline::median_step_time() const {
 void Timeline::set_spans(std::vector<Span> owned) {
   auto held = std::make_shared<const std::vector<Span>>(std::move(owned));
   spans = *held;
+  alike.clear();
   storage = std::move(held);
 }
 

@@ -58,6 +58,14 @@ struct Contention {
 };
 static_assert(sizeof(Contention) == 32);
 
+/// A call that went, from its first compute task to its last task, as all calls with the same pattern did: its spans
+/// are theirs, but for the rank, the call and the date. Its communication waited for nobody and had all links for
+/// itself.
+struct AlikeCall {
+  uint32_t rank = 0, call = 0;
+  uint32_t pattern = 0;  ///< counted from 0
+};
+
 /// One training step: a run of spans (sorted by rank, stream, start) and its wall time.
 struct Step {
   uint64_t first_span = 0, num_spans = 0;
@@ -79,6 +87,9 @@ struct Timeline {
   std::vector<std::string> counter_names;  ///< "memory" (bytes)
   std::vector<CounterSample> counters;
   std::vector<Contention> contention;  ///< sorted by step and span; empty where nothing was shared or nothing is known
+  /// Of the only step of a simulation, sorted by rank and call; what is not known to be alike is missing. No file has
+  /// it.
+  std::vector<AlikeCall> alike;
   std::shared_ptr<const void> storage;
 
   std::span<const Span> of_step(size_t step) const {
@@ -88,7 +99,7 @@ struct Timeline {
   /// The step whose duration is the median (lower one of two); the only one for a simulation.
   size_t median_step() const;
   Picoseconds median_step_time() const;
-  /// Takes ownership of the spans.
+  /// Takes ownership of the spans, of which nothing is known to be alike.
   void set_spans(std::vector<Span>);
 };
 

@@ -1,10 +1,14 @@
-// Simulations that share a cache: nothing in the results tells which ones were before them.
+// Simulations that share a cache or what is known of a plan: nothing in the results tells which ones were before them,
+// or are at the same time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <memory>
+#include <thread>
 #include <tuple>
+#include <vector>
 
 #include "core/base/errors.h"
 #include "sim/recent.h"
@@ -24,7 +28,9 @@ struct Simulated {
   std::string refused;
 };
 
-Simulated simulated(const std::shared_ptr<const Plan>& plan, const Cluster& cluster, const SimulationOptions& options,
+/// `plan`: itself, or its index.
+template <class PlanOrIndex>
+Simulated simulated(const PlanOrIndex& plan, const Cluster& cluster, const SimulationOptions& options,
                     SimulationCache& cache) {
   try {
     return {simulate(plan, cluster, options, cache), ""};
@@ -55,7 +61,10 @@ void expect_equal(const Simulated& a, const Simulated& b, const std::string& wha
 class Mixture {
  public:
   explicit Mixture(uint32_t seed) : cases_(seed) {
-    for (const RandomCase& one : {cases_.next(), cases_.next()}) models_.push_back(one.model);
+    while (models_.size() < 2) {
+      RandomCase one = cases_.next();
+      if (one.model.layers >= kMostStages) models_.push_back(std::move(one.model));
+    }
     while (clusters_.size() < 2) {
       RandomCase one = cases_.next();
       if (one.cluster.devices >= kMostRanks) clusters_.push_back(std::move(one.cluster));
@@ -67,7 +76,7 @@ class Mixture {
   Plan plan() {
     Layout layout;
     layout.tp = draw(1, 2);
-    layout.pp = draw(1, 2);
+    layout.pp = draw(1, kMostStages);
     layout.dp = cases_.pick<uint32_t>({1, 3});
     layout.sequence_parallel = layout.tp > 1 && draw(0, 1);
     if (draw(0, 1)) std::swap(layout.order[0], layout.order[1]);
@@ -77,6 +86,7 @@ class Mixture {
     work.sequence = 16;
     return make_plan(models_[draw(0, 1)], layout, work);
   }
+  const std::vector<Cluster>& clusters() const { return clusters_; }
   const Cluster& cluster() { return clusters_[draw(0, 1)]; }
 
   /// Each differs from the usual ones in few things, and those in few ways, so that much comes again.
@@ -119,7 +129,7 @@ class Mixture {
   }
 
  private:
-  static constexpr uint32_t kMostRanks = 12;
+  static constexpr uint32_t kMostStages = 2, kMostRanks = 12;
 
   RandomCases cases_;
   std::vector<Model> models_;
@@ -148,6 +158,42 @@ TEST(Cache, SimulationsAreTheSameAfterWhicheverOthers) {
     }
   }
   EXPECT_GT(finished, 500);
+}
+
+TEST(Cache, AnIndexServesAnyNumberOfSimulationsOfThePlan) {
+  Mixture mixture(5);
+  int finished = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto plan = std::make_shared<const Plan>(mixture.plan());
+    const auto index = make_plan_index(plan);
+    struct Asked {
+      const Cluster& cluster;
+      SimulationOptions options;
+      Simulated got;
+    };
+    std::array<std::vector<Asked>, 2> of_thread;
+    for (std::vector<Asked>& own : of_thread) {
+      for (const Cluster& cluster : mixture.clusters()) own.push_back({cluster, mixture.options(*plan, cluster), {}});
+    }
+    {
+      std::vector<std::jthread> threads;
+      for (std::vector<Asked>& own : of_thread) {
+        threads.emplace_back([&] {
+          SimulationCache cache;
+          for (Asked& asked : own) asked.got = simulated(*index, asked.cluster, asked.options, cache);
+        });
+      }
+    }
+    for (const std::vector<Asked>& own : of_thread) {
+      for (const Asked& asked : own) {
+        SimulationCache cache;
+        const Simulated alone = simulated(plan, asked.cluster, asked.options, cache);
+        ASSERT_NO_FATAL_FAILURE(expect_equal(asked.got, alone, std::to_string(i)));
+        finished += alone.refused.empty();
+      }
+    }
+  }
+  EXPECT_GT(finished, 100);
 }
 
 struct Text {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,9 +35,12 @@ using TimesOfTasks = std::map<std::string, std::vector<Times>>;
 
 /// What every task costs on this cluster, by its text. All calls of a body cost the same.
 std::map<std::string, Cost> costs_of(const Plan& plan, const Cluster& cluster) {
-  const sim::Usage usage = sim::find_usage(plan);
-  const sim::Groups groups(plan);
-  const sim::Costs costs(plan, usage, groups, cluster, {});
+  const sim::PlanIndex index(std::make_shared<const Plan>(plan));
+  const sim::Usage& usage = index.usage();
+  const SimulationOptions options;
+  const sim::PathsSeen seen = sim::paths_seen(cluster, options);
+  const auto wirings = std::make_shared<const sim::Wirings>(sim::find_wirings(index, cluster, seen));
+  const sim::Costs costs(index, wirings, cluster, options);
   std::map<std::string, Cost> by_text;
   for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
     std::vector<sim::OpCost> table(usage.first_op.back());
