@@ -48,10 +48,10 @@ Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHe
   const CallTimes::Row& row = times.rows[stream.name];
   if (place == kNone && row.count > row.own && ticket < part.next_ticket)
     place = part.count - 1u;  // of a call in between: past it when those of the next call come
-  // The task may be on another stream.
+  // The task may be on another stream; mostly it is one of the last.
   const Span* const spans = times.spans.data() + row.first;
-  uint32_t ended = 0;
-  while (ended < row.count && spans[ended].op + (ended < row.own ? 0u : part.count) <= place) ++ended;
+  uint32_t ended = row.count;
+  while (ended && spans[ended - 1].op + (ended <= row.own ? 0u : part.count) > place) --ended;
   return timed->begin + (ended ? spans[ended - 1].end : 0);
 }
 
