@@ -215,12 +215,12 @@ class EventLoop {
 
   std::map<const OpCost*, std::vector<StreamOp>> ops_;
   std::vector<Rank> ranks_;
-  std::vector<StreamHead> streams_;        // every rank's
-  std::vector<Running> group_tasks_;       // `group_` of each stream
-  std::vector<Group> groups_;              // of each stream; empty: there are none
-  uint32_t num_times_ = 0;                 // CallTimes that are known
-  std::vector<ClosedBody> closed_bodies_;  // of each rank those of closable bodies, one rank after the other
-  const ClosedBody never_closed_;
+  std::vector<StreamHead> streams_;            // every rank's
+  std::vector<Running> group_tasks_;           // `group_` of each stream
+  std::vector<Group> groups_;                  // of each stream; empty: there are none
+  uint32_t num_times_ = 0;                     // CallTimes that are known
+  std::vector<ClosedBody> closed_bodies_;      // of each rank those of closable bodies, one rank after the other
+  const ClosedBody never_closed_;              // of other bodies
   std::vector<RankCalls> calls_;               // of each rank; empty: none runs as one
   std::vector<std::vector<uint32_t>> unlike_;  // of each body: ranks whose calls of it cost something else
   std::vector<CallTimes::Wait> part_waits_;    // of the part that is looked at
