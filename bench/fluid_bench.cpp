@@ -9,9 +9,11 @@
 #include <functional>
 #include <numeric>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "core/base/heap.h"
 #include "core/base/units.h"
 #include "sim/network/fluid_problem.h"
 #include "tests/network/fluid_cases.h"
@@ -34,16 +36,19 @@ struct Measured {
   double seconds = 0;
 };
 
-Measured measure(const sim::FluidProblem& problem) {
-  Measured result;
-  std::vector<double> seconds;
+/// In turn, so that a machine that gets slower for a while does so for all of them.
+std::vector<Measured> measure(std::span<const sim::FluidProblem> problems) {
+  std::vector<Measured> results(problems.size());
+  std::vector<std::vector<double>> seconds(problems.size());
   for (int i = 0; i < kRuns; ++i) {
-    const std::clock_t begin = std::clock();
-    result.times = sim::replay(problem);
-    seconds.push_back(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
+    for (size_t p = 0; p < problems.size(); ++p) {
+      const std::clock_t begin = std::clock();
+      results[p].times = sim::replay(problems[p]);
+      seconds[p].push_back(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
+    }
   }
-  result.seconds = median(seconds);
-  return result;
+  for (size_t p = 0; p < problems.size(); ++p) results[p].seconds = median(seconds[p]);
+  return results;
 }
 
 [[maybe_unused]] std::string first_line(const std::string& path) {
@@ -101,7 +106,7 @@ void verify(const Folder& folder, const sim::FluidTimes& times) {
 #endif
 
 void beside_simgrid(const char* what, const sim::FluidProblem& problem, double aim, [[maybe_unused]] bool chaotic) {
-  const Measured ours = measure(problem);
+  const Measured ours = measure({&problem, 1}).front();
   const auto& s = ours.times.statistics;
   const double tasks = static_cast<double>(problem.tasks.size()), dates = static_cast<double>(s.changes);
   std::printf("\n%s\n  %s tasks on %s hosts and %s links\n", what, format_count(problem.tasks.size()).c_str(),
@@ -169,10 +174,13 @@ void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& 
     double seconds = 0, n_log_n = 0, touched = 0, read = 0;
   };
   Row first_row, before;
-  for (uint32_t size = first; size <= 16 * first; size *= 2) {
-    const sim::FluidProblem problem = make(size);
+  std::vector<sim::FluidProblem> problems;
+  for (uint32_t size = first; size <= 16 * first; size *= 2) problems.push_back(make(size));
+  const std::vector<Measured> measured = measure(problems);
+  for (size_t row = 0; row < problems.size(); ++row) {
+    const sim::FluidProblem& problem = problems[row];
+    const Measured& m = measured[row];
     const double bytes = bytes_of(problem), read = read_seconds(bytes);
-    const Measured m = measure(problem);
     const double tasks = static_cast<double>(problem.tasks.size());
     const auto& s = m.times.statistics;
     const double touched = static_cast<double>(s.touched);
@@ -180,15 +188,15 @@ void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& 
                 m.seconds, 1e6 * m.seconds / tasks, touched / tasks,
                 static_cast<double>(s.changed) / static_cast<double>(std::max<uint64_t>(s.changes, 1)), bytes / 1e6,
                 1e9 * read);
-    const Row row{m.seconds, tasks * std::log2(tasks), touched, read};
-    if (size == first) {
-      first_row = row;
+    const Row here{m.seconds, tasks * std::log2(tasks), touched, read};
+    if (row == 0) {
+      first_row = here;
     } else {
-      std::printf("   x %.2f (%.2f; %.2f; %.2f)", row.seconds / before.seconds, row.n_log_n / before.n_log_n,
-                  row.touched / before.touched, row.read / before.read);
+      std::printf("   x %.2f (%.2f; %.2f; %.2f)", here.seconds / before.seconds, here.n_log_n / before.n_log_n,
+                  here.touched / before.touched, here.read / before.read);
     }
     std::printf("\n");
-    before = row;
+    before = here;
   }
   std::printf("  from the first to the last: x %.1f (%.1f; %.1f; %.1f)\n", before.seconds / first_row.seconds,
               before.n_log_n / first_row.n_log_n, before.touched / first_row.touched, before.read / first_row.read);
@@ -197,6 +205,7 @@ void growth(const char* what, const std::function<sim::FluidProblem(uint32_t)>& 
 }  // namespace
 
 int main() {
+  keep_freed_memory();
   beside_simgrid("100,000 random tasks on a leaf-spine network of 512 hosts, up to 931 of them at once",
                  test::random_flows(100000, 512, 1), 10, true);
   beside_simgrid("A training step as ring steps: tp8, pp8, dp16", test::training_step(16), 20, false);
