@@ -51,8 +51,9 @@ struct PlannedCase {
     std::once_flag once;
     std::shared_ptr<Plan> plan;  ///< to be linked
     std::string error;
-    std::optional<PlanOrder> order;  ///< of a valid plan, as is what simulations know of it
-    std::shared_ptr<const sim::PlanIndex> index;
+    // Of a valid plan:
+    std::optional<PlanOrder> order;               ///< for its timelines
+    std::shared_ptr<const sim::PlanIndex> index;  ///< for its simulations
   };
   std::shared_ptr<Verdict> verdict;
 };

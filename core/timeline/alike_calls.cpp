@@ -43,7 +43,7 @@ void StepGraph::learn(Pattern& pattern, uint32_t rank, std::span<const Span> com
 /// `first`: the call's first compute span.
 void StepGraph::add_covered(const AlikeCall& call, const Span& first, Compute& compute) {
   const Pattern& pattern = patterns_[call.pattern];
-  const auto gap = static_cast<uint32_t>(after_gaps_.size()) - compute.first_gap;
+  const auto gap = static_cast<uint32_t>(after_gaps_.size()) - compute.gaps.first;
   covered_gaps_.push_back(
       {gap, static_cast<uint32_t>(pattern.after_gaps.size()), pattern.gaps, call.call, call.pattern});
   for (const uint16_t after : pattern.after_gaps) after_gaps_.push_back(index_of(first) + after);
@@ -69,7 +69,7 @@ bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const Span> stream, 
     compute.tensor_time += pattern.tensor_time;
   }
   if (!go_on(stream.size())) return false;
-  compute.num_loose = static_cast<uint32_t>(loose_.size()) - compute.first_loose;
+  compute.loose.count = static_cast<uint32_t>(loose_.size()) - compute.loose.first;
   return true;
 }
 

@@ -82,9 +82,9 @@ const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) 
   ranks_[rank].first_span = first_spans_.emplace_back(first).data();
   const bool computes = !order_.bodies().communicates(Stream::compute);
   Compute compute;
-  compute.first_gap = static_cast<uint32_t>(after_gaps_.size());
-  compute.first_covered = static_cast<uint32_t>(covered_gaps_.size());
-  compute.first_loose = static_cast<uint32_t>(loose_.size());
+  compute.gaps.first = static_cast<uint32_t>(after_gaps_.size());
+  compute.covered.first = static_cast<uint32_t>(covered_gaps_.size());
+  compute.loose.first = static_cast<uint32_t>(loose_.size());
   const auto in_order = [&](Stream stream) {
     const auto& own = streams[static_cast<size_t>(stream)];
     if (computes && stream == Stream::compute) return computes_in_order(rank, own, compute);
@@ -96,9 +96,9 @@ const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) 
   for (size_t s = 0; s < streams.size(); ++s) {
     if (streams[s].empty()) continue;
     if (!in_order(static_cast<Stream>(s))) {
-      after_gaps_.resize(compute.first_gap);
-      covered_gaps_.resize(compute.first_covered);
-      loose_.resize(compute.first_loose);
+      after_gaps_.resize(compute.gaps.first);
+      covered_gaps_.resize(compute.covered.first);
+      loose_.resize(compute.loose.first);
       first_spans_.pop_back();
       ranks_[rank].first_span = nullptr;
       return nullptr;
@@ -155,8 +155,8 @@ bool StepGraph::computes_in_order(uint32_t rank, std::span<const Span> spans, Co
     if (pattern && !pattern->is_known) learn(*pattern, rank, {first, at});
   }
   compute.disjoint &= now <= step().end;
-  compute.num_gaps = static_cast<uint32_t>(after_gaps_.size()) - compute.first_gap;
-  compute.num_covered = static_cast<uint32_t>(covered_gaps_.size()) - compute.first_covered;
+  compute.gaps.count = static_cast<uint32_t>(after_gaps_.size()) - compute.gaps.first;
+  compute.covered.count = static_cast<uint32_t>(covered_gaps_.size()) - compute.covered.first;
   return true;
 }
 

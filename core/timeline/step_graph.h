@@ -41,10 +41,14 @@ class StepGraph {
   Picoseconds work(const Task&) const;
   /// Of a communication whose slowest member is known, by their spans.
   Picoseconds work(const Span&, const Span& slowest) const;
+  /// Neighbours in a list.
+  struct Run {
+    uint32_t first = 0, count = 0;
+  };
   /// What a rank's compute stream did where it holds no communication, and the rank's spans are in the plan's order and
   /// end in it, so that every task works from its span's start on. Null where it is not known to be so.
   struct Compute {
-    uint32_t first_gap = 0, num_gaps = 0, first_covered = 0, num_covered = 0, first_loose = 0, num_loose = 0;
+    Run gaps, covered, loose;                     ///< of after_gaps(), covered_gaps() and loose_tensor_spans()
     Picoseconds tensor_time = 0;                  ///< of the tensor stream's spans that are not loose
     std::array<Picoseconds, kCategories> busy{};  ///< by category
     Picoseconds idle = 0;                         ///< until the last task ends
@@ -53,7 +57,7 @@ class StepGraph {
   const Compute* compute(uint32_t rank) const { return ranks_[rank].compute; }
   /// The spans, as places in spans(), that begin after the one before has ended, or after the step has begun.
   std::span<const uint32_t> after_gaps(const Compute& compute) const {
-    return {after_gaps_.data() + compute.first_gap, compute.num_gaps};
+    return {after_gaps_.data() + compute.gaps.first, compute.gaps.count};
   }
   /// Of an AlikeCall the gaps between its compute spans, if all of each is covered by a tensor collective of the call,
   /// which waited for nobody and had all links for itself.
@@ -63,14 +67,12 @@ class StepGraph {
     uint32_t call = 0, pattern = 0;
   };
   std::span<const CoveredGaps> covered_gaps(const Compute& compute) const {
-    return {covered_gaps_.data() + compute.first_covered, compute.num_covered};
+    return {covered_gaps_.data() + compute.covered.first, compute.covered.count};
   }
-  /// The tensor stream but for those spans of calls with covered gaps that are over when the call's last compute ends.
-  struct Run {
-    uint32_t first = 0, count = 0;  ///< in spans()
-  };
+  /// The tensor stream, as places in spans(), but for those spans of calls with covered gaps that are over when the
+  /// call's last compute ends.
   std::span<const Run> loose_tensor_spans(const Compute& compute) const {
-    return {loose_.data() + compute.first_loose, compute.num_loose};
+    return {loose_.data() + compute.loose.first, compute.loose.count};
   }
   /// The member of a communication that came last; the task's own rank if none came later than that.
   Task slowest(const Task&) const;
