@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "sim/collectives/uses.h"
 #include "sim/topology_views.h"
 
 namespace pgram::sim {
@@ -30,6 +31,36 @@ static uint32_t busy_devices(const Plan& plan, const Cluster& cluster) {
 
 bool shares_links(const Cluster& cluster, const SimulationOptions& options) {
   return options.network != NetworkLevel::analytic && !options.laws.enabled && !cluster.device.is_cpu;
+}
+
+Collective collective_of(Kernel kernel) {
+  switch (kernel) {
+    case Kernel::all_gather:
+      return Collective::all_gather;
+    case Kernel::reduce_scatter:
+      return Collective::reduce_scatter;
+    default:
+      return Collective::all_reduce;
+  }
+}
+
+/// Bytes that every member of a group sends and receives per byte of the operation, in algorithms that load all members
+/// evenly; 0 for others. Trees are built so (one's leaves are the other's inner nodes). A switch that reduces takes a
+/// member's part in and gives the sum out, and so on for what it multicasts.
+static double even_volume(const Lane& lane, double members) {
+  if (lane.kernel == Kernel::send) return 1;
+  const bool all_reduce = collective_of(lane.kernel) == Collective::all_reduce;
+  switch (lane.algorithm) {
+    case Algorithm::nvls:
+      return (all_reduce ? 1 + 1 / members : 1) * wire_bytes(lane.protocol);
+    case Algorithm::ring:
+    case Algorithm::tree:
+    case Algorithm::nvls_tree:
+    case Algorithm::pat:
+      return (all_reduce ? 2 : 1) * (members - 1) / members * wire_bytes(lane.protocol);
+    default:
+      return 0;
+  }
 }
 
 /// Flows find their shares themselves.
@@ -122,13 +153,17 @@ Costs::Made Costs::costs_of(uint16_t comm, const std::vector<uint32_t>& members,
     transfer.bytes = static_cast<double>(bytes);
     transfer.limit = alone.bytes_per_second / kPicosecondsPerSecond;
     // Both ends of a channel are one flow.
-    const Lane lane{point_to_point ? Kernel::send : kernel, alone.algorithm, alone.protocol, 0};
+    Lane lane{point_to_point ? Kernel::send : kernel, alone.algorithm, alone.protocol};
     const auto same = [&](const Lane& l) {
       return l.kernel == lane.kernel && l.algorithm == lane.algorithm && l.protocol == lane.protocol;
     };
     auto at = std::find_if(made.lanes.begin(), made.lanes.end(), same);
-    if (at == made.lanes.end()) at = made.lanes.insert(at, lane);
+    if (at == made.lanes.end()) {
+      lane.volume = even_volume(lane, static_cast<double>(members.size()));
+      at = made.lanes.insert(at, lane);
+    }
     at->limit = std::max(at->limit, transfer.limit);
+    made.most_even = std::max(made.most_even, transfer.limit * at->volume);
     transfer.lane = static_cast<uint32_t>(at - made.lanes.begin());
   }
   return made;

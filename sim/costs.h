@@ -39,7 +39,11 @@ struct Lane {
   Algorithm algorithm = Algorithm::ring;
   Protocol protocol = Protocol::simple;
   double limit = 0;  ///< of its fastest transfer, bytes per picosecond
+  /// Bytes on a send's route, or on the rings of a group whose members are all loaded evenly, per byte of the
+  /// operation. 0: they are not.
+  double volume = 0;
 };
+Collective collective_of(Kernel);
 
 /// Whether tasks may want more processors at once than there are.
 struct CoreDemand {
@@ -71,6 +75,8 @@ class Costs {
   uint32_t colours() const { return static_cast<uint32_t>(of_colour_.size()); }
   /// How transfers of groups of a colour may use links; empty where they share none.
   const std::vector<Lane>& lanes(uint32_t colour) const { return made_[of_colour_[colour]].lanes; }
+  /// What lanes that have a volume can ask for at most, bytes per picosecond on their route or rings.
+  double most_even(uint32_t colour) const { return made_[of_colour_[colour]].most_even; }
   /// Some collective takes SMs from compute.
   bool takes_sms() const { return takes_sms_; }
   /// Compute ops of one pass over a body, by where their duration came from.
@@ -82,6 +88,7 @@ class Costs {
     std::vector<OpCost> costs;  // of each of the communicator's transfers
     std::vector<TransferCost> transfers;
     std::vector<Lane> lanes;
+    double most_even = 0;
   };
 
   void colour_kinds(const Cluster&);

@@ -30,7 +30,7 @@ class Refinement {
       for (const Use& use : traffic.uses_of(i)) {
         constexpr uint64_t kOdd1 = 0x9e3779b97f4a7c15ull, kOdd2 = 0xc2b2ae3d27d4eb4full;
         const uint64_t lane = (uint64_t{use.epoch} << 16 | use.lane) * kOdd1;
-        const uint64_t way = (std::bit_cast<uint64_t>(use.weight) ^ lane) * kOdd2;
+        const uint64_t way = (std::bit_cast<uint64_t>(use.share) ^ lane) * kOdd2;
         uses_.push_back({(way ^ way >> 32) | 1, use.group});
       }
       end_of_uses_.push_back(uses_.size());

@@ -1,5 +1,7 @@
 #include "sim/folding.h"
 
+#include <algorithm>
+
 #include "sim/traffic.h"
 
 namespace pgram::sim {
@@ -14,7 +16,7 @@ Folding make_folding(const PlanIndex& index, const Costs& costs, const Cluster& 
   made.table_ranks = made.quotient.representative;
   if (options.unfold || (options.every_link && !traffic.empty())) made.quotient = unfold(index, traffic, made.quotient);
   made.shared_links = static_cast<uint32_t>(traffic.links().size());
-  if (!traffic.empty()) made.links = SharedLinks(plan, traffic, made.quotient, options.changes);
+  if (!traffic.empty()) made.links = LinkClasses(plan, costs, traffic, made.quotient, options.changes);
   return made;
 }
 
@@ -27,8 +29,13 @@ Key folding_key(const Costs& costs, const Cluster& cluster, const FoldingOptions
   key.add(options.unfold);
   key.add(costs.colour_of_kind());
   for (uint32_t colour = 0; colour < costs.colours(); ++colour) {
-    key.add(costs.lanes(colour).size());
-    for (const Lane& lane : costs.lanes(colour)) {
+    const std::vector<Lane>& lanes = costs.lanes(colour);
+    key.add(costs.most_even(colour));
+    key.add(std::ranges::count(lanes, 0.0, &Lane::volume));
+    for (size_t l = 0; l < lanes.size(); ++l) {
+      const Lane& lane = lanes[l];
+      if (lane.volume > 0) continue;
+      key.add(l);
       key.add(static_cast<uint8_t>(lane.kernel));
       key.add(static_cast<uint8_t>(lane.algorithm));
       key.add(static_cast<uint8_t>(lane.protocol));
@@ -44,6 +51,15 @@ Key folding_key(const Costs& costs, const Cluster& cluster, const FoldingOptions
     key.add(change.time);
     key.add(change.link);
     key.add(change.factor);
+  }
+  return key;
+}
+
+Key shared_links_key(const std::shared_ptr<const Folding>& folding, const Costs& costs) {
+  Key key(folding);
+  for (uint32_t colour = 0; colour < costs.colours(); ++colour) {
+    key.add(costs.lanes(colour).size());
+    for (const Lane& lane : costs.lanes(colour)) key.add(lane.volume);
   }
   return key;
 }

@@ -1,6 +1,7 @@
 // Folding: classes of ranks, and the links that they share: what of a simulation is the same however long tasks take.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct Folding {
   Quotient quotient;
   std::vector<uint32_t> table_ranks;  ///< of each cost table that the quotient names: a rank that it is of
   uint32_t shared_links = 0;          ///< links that may be full
-  SharedLinks links;
+  LinkClasses links;
 
   bool shares_links() const { return shared_links > 0; }
   size_t bytes() const;
@@ -36,6 +37,8 @@ struct FoldingOptions {
 Folding make_folding(const PlanIndex&, const Costs&, const Cluster&, const FoldingOptions&, LinkFacts&);
 /// All that it looks at.
 Key folding_key(const Costs&, const Cluster&, const FoldingOptions&);
+/// All that SharedLinks look at.
+Key shared_links_key(const std::shared_ptr<const Folding>&, const Costs&);
 
 /// The factor on every rank's compute time; empty if all are 1.
 std::vector<double> slow_factors(const Plan&, std::span<const std::pair<uint32_t, double>> slow_ranks);

@@ -5,31 +5,19 @@
 
 namespace pgram::sim {
 
-SharedLinks::SharedLinks(const Plan& plan, const Traffic& traffic, const Quotient& quotient,
+LinkClasses::LinkClasses(const Plan& plan, const Costs& costs, const Traffic& traffic, const Quotient& quotient,
                          std::span<const LinkChange> link_changes)
-    : meetings_(quotient.meeting_size.size()) {
+    : meetings(quotient.meeting_size.size()), epochs(traffic.epochs()) {
   const size_t comms = plan.comms.size();
-  for (uint32_t i = 0; i < traffic.links().size(); ++i) {
-    for (const Use& use : traffic.uses_of(i)) lanes_ = std::max<size_t>(lanes_, use.lane + size_t{1});
-  }
-  const auto place_of = [&](const Use& use) {
-    const uint32_t rank = traffic.rank_of(use.group);
-    const uint32_t meeting = quotient.meeting[quotient.class_of[rank] * comms + traffic.comm_of(use.group)];
-    return (size_t{use.epoch} * meetings_ + meeting) * lanes_ + use.lane;
-  };
   // One link of each class says what every link of it carries.
-  first_.assign(traffic.epochs() * meetings_ * lanes_ + 1, 0);
-  for (uint32_t link : quotient.link_representative) {
-    capacities.push_back(traffic.links()[link].capacity);
-    for (const Use& use : traffic.uses_of(link)) ++first_[place_of(use) + 1];
-  }
-  std::partial_sum(first_.begin(), first_.end(), first_.begin());
-  uses_.resize(first_.back());
-  std::vector<uint32_t> next(first_.begin(), first_.end());
-  for (uint32_t c = 0; c < quotient.link_representative.size(); ++c) {
-    for (const Use& use : traffic.uses_of(quotient.link_representative[c])) {
-      uses_[next[place_of(use)]++] = {c, use.weight};
+  for (const uint32_t link : quotient.link_representative) {
+    for (const sim::Use& use : traffic.uses_of(link)) {
+      const uint32_t rank = traffic.rank_of(use.group);
+      const uint32_t meeting = quotient.meeting[quotient.class_of[rank] * comms + traffic.comm_of(use.group)];
+      uses.push_back(
+          {use.share, static_cast<uint32_t>(capacities.size()), meeting, costs.colour(use.group), use.lane, use.epoch});
     }
+    capacities.push_back(traffic.links()[link].capacity);
   }
   for (const LinkChange& change : link_changes) {
     const auto link = std::ranges::find(traffic.links(), change.link, &SharedLink::link);
@@ -41,6 +29,48 @@ SharedLinks::SharedLinks(const Plan& plan, const Traffic& traffic, const Quotien
     const uint32_t of = quotient.link_class[link - traffic.links().begin()];
     changes.push_back({change.time, of, capacities[of] * change.factor, down});
   }
+}
+
+size_t LinkClasses::bytes() const {
+  return capacities.size() * sizeof(double) + changes.size() * sizeof(Change) + uses.size() * sizeof(Use);
+}
+
+/// Calls `visit(lane, weight)` for what one use means.
+template <class F>
+static void each_lane(const LinkClasses::Use& use, const Costs& costs, F&& visit) {
+  if (use.lane != kEvenLanes) {
+    visit(use.lane, use.share);
+    return;
+  }
+  const std::vector<Lane>& lanes = costs.lanes(use.colour);
+  for (size_t lane = 0; lane < lanes.size(); ++lane) {
+    if (lanes[lane].volume > 0) visit(lane, lanes[lane].volume * use.share);
+  }
+}
+
+SharedLinks::SharedLinks(const LinkClasses& classes, const Costs& costs)
+    : capacities(classes.capacities), changes(classes.changes), meetings_(classes.meetings) {
+  for (const LinkClasses::Use& use : classes.uses) {
+    each_lane(use, costs, [&](size_t lane, double) { lanes_ = std::max(lanes_, lane + 1); });
+  }
+  const auto place_of = [&](const LinkClasses::Use& use, size_t lane) {
+    return (use.epoch * meetings_ + use.meeting) * lanes_ + lane;
+  };
+  first_.assign(classes.epochs * meetings_ * lanes_ + 1, 0);
+  for (const LinkClasses::Use& use : classes.uses) {
+    each_lane(use, costs, [&](size_t lane, double) { ++first_[place_of(use, lane) + 1]; });
+  }
+  std::partial_sum(first_.begin(), first_.end(), first_.begin());
+  uses_.resize(first_.back());
+  std::vector<uint32_t> next(first_.begin(), first_.end());
+  for (const LinkClasses::Use& use : classes.uses) {
+    each_lane(use, costs, [&](size_t lane, double weight) { uses_[next[place_of(use, lane)]++] = {use.link, weight}; });
+  }
+}
+
+size_t SharedLinks::bytes() const {
+  return capacities.size() * sizeof(double) + changes.size() * sizeof(Change) + uses_.size() * sizeof(LinkUse) +
+         first_.size() * sizeof(uint32_t);
 }
 
 }  // namespace pgram::sim

@@ -11,13 +11,32 @@
 
 namespace pgram::sim {
 
-struct SharedLinks {
+/// Classes of links, and who uses them in which share, whatever the lanes carry.
+struct LinkClasses {
   struct Change {
     Picoseconds time = 0;
     uint32_t link = 0;    ///< class
     double capacity = 0;  ///< bytes per picosecond
     bool begins_epoch = false;
   };
+  struct Use {
+    double share = 0;
+    uint32_t link = 0;  ///< class; ascending
+    uint32_t meeting = 0, colour = 0;
+    uint16_t lane = 0, epoch = 0;  ///< as of Traffic
+  };
+  std::vector<double> capacities;  ///< bytes per picosecond, per class of links
+  std::vector<Change> changes;     ///< by time
+  std::vector<Use> uses;
+  size_t meetings = 0, epochs = 0;
+
+  LinkClasses() = default;
+  LinkClasses(const Plan&, const Costs&, const Traffic&, const Quotient&, std::span<const LinkChange> changes);
+  size_t bytes() const;
+};
+
+struct SharedLinks {
+  using Change = LinkClasses::Change;
   std::vector<double> capacities;  ///< bytes per picosecond, per class of links
   std::vector<Change> changes;     ///< by time
 
@@ -28,14 +47,10 @@ struct SharedLinks {
     return std::span(uses_).subspan(first_[at], first_[at + 1] - first_[at]);
   }
 
-  /// What it takes, about.
-  size_t bytes() const {
-    return capacities.size() * sizeof(double) + changes.size() * sizeof(Change) + uses_.size() * sizeof(LinkUse) +
-           first_.size() * sizeof(uint32_t);
-  }
-
   SharedLinks() = default;
-  SharedLinks(const Plan&, const Traffic&, const Quotient&, std::span<const LinkChange> changes);
+  /// Looks at lanes and their volumes.
+  SharedLinks(const LinkClasses&, const Costs&);
+  size_t bytes() const;
 
  private:
   size_t meetings_ = 0, lanes_ = 0;

@@ -87,6 +87,7 @@ struct Setup {
   Costs costs;
   std::vector<LinkChange> changes;  // by time
   std::shared_ptr<const Folding> folding;
+  std::shared_ptr<const sim::LinksOfFolding> links;  // null if none are shared
   // Of all ops, one folded class after the other; those of Bodies that the class does not use are not written.
   sim::Room<OpCost> tables;
   sim::Room<TransferCost> transfers;
@@ -125,11 +126,16 @@ struct Setup {
     problem.shared_sms = events && costs.takes_sms();
     problem.jitter = options.jitter;
     problem.task_by_task = options.task_by_task;
-    if (folding->shares_links()) problem.links = &folding->links;
-    if (folding->shares_links() && options.network == NetworkLevel::step) {
+    if (folding->shares_links()) {
+      links = kept.links.get(sim::shared_links_key(folding, costs), [&] {
+        return sim::LinksOfFolding{folding, SharedLinks(folding->links, costs)};
+      });
+      problem.links = &links->links;
+    }
+    if (links && options.network == NetworkLevel::step) {
       epochs = sim::epochs_of(cluster, changes);
       steps = std::make_unique<sim::StepRuns>(index, costs, quotient, epochs);
-      links_and_ports = folding->links;
+      links_and_ports = links->links;
       links_and_ports.capacities.resize(links_and_ports.capacities.size() + steps->ports());
       problem.links = &links_and_ports;
       problem.steps = steps.get();

@@ -10,17 +10,6 @@
 
 namespace pgram::sim {
 
-Collective collective_of(Kernel kernel) {
-  switch (kernel) {
-    case Kernel::all_gather:
-      return Collective::all_gather;
-    case Kernel::reduce_scatter:
-      return Collective::reduce_scatter;
-    default:
-      return Collective::all_reduce;
-  }
-}
-
 std::vector<Cluster> epochs_of(const Cluster& cluster, std::span<const LinkChange> changes) {
   std::vector<Cluster> epochs{cluster};
   std::vector<uint32_t> down;
@@ -35,93 +24,7 @@ std::vector<Cluster> epochs_of(const Cluster& cluster, std::span<const LinkChang
 
 namespace {
 
-/// Bytes that every member of a group sends and receives per byte of the operation, in algorithms that load all members
-/// evenly; 0 for others. Trees are built so (one's leaves are the other's inner nodes). A switch that reduces takes a
-/// member's part in and gives the sum out, and so on for what it multicasts.
-double even_volume(Kernel kernel, Algorithm algorithm, double members) {
-  const bool all_reduce = collective_of(kernel) == Collective::all_reduce;
-  switch (algorithm) {
-    case Algorithm::nvls:
-      return all_reduce ? 1 + 1 / members : 1;
-    case Algorithm::ring:
-    case Algorithm::tree:
-    case Algorithm::nvls_tree:
-    case Algorithm::pat:
-      return (all_reduce ? 2 : 1) * (members - 1) / members;
-    default:
-      return 0;
-  }
-}
-
-/// What a group's lanes use, one link after the other; a link may come several times.
-class UseFinder {
- public:
-  explicit UseFinder(const Cluster& cluster)
-      : cluster_(cluster), hops_(cluster), seen_(cluster.topology->num_links()) {}
-
-  /// `members` of a collective ascending; they must stay until the next group.
-  void next_group(const std::vector<uint32_t>& members) {
-    members_ = &members;
-    has_ring_ = false;
-  }
-
-  /// A send's links.
-  const std::vector<uint32_t>& route() {
-    cluster_.route((*members_)[0], (*members_)[1], route_);
-    return route_;
-  }
-
-  /// The share that goes over each link of the group's rings.
-  const std::vector<LinkUse>& ring() {
-    if (!std::exchange(has_ring_, true)) find_ring();
-    return ring_;
-  }
-  bool ring_has_links_once() const { return links_once_; }
-  /// Bytes on the rings per byte of the lane's operation; 0: its load is not even. Where devices are wired to one
-  /// another, a ring's wires carry every even load.
-  double over_ring(const Lane& lane) const {
-    if (lane.kernel == Kernel::send) return 0;
-    return even_volume(lane.kernel, lane.algorithm, static_cast<double>(members_->size())) * wire_bytes(lane.protocol);
-  }
-
-  template <class F>
-  void each(const Lane& lane, F&& use) {
-    if (lane.kernel == Kernel::send) {
-      for (const uint32_t link : route()) use(link, 1.0);
-    } else if (const double volume = over_ring(lane)) {
-      for (const auto& [link, share] : ring()) use(link, volume * share);
-    } else {
-      for (const LinkUse& u :
-           collective_uses(collective_of(lane.kernel), lane.algorithm, *members_, cluster_, wire_bytes(lane.protocol)))
-        use(u.link, u.weight);
-    }
-  }
-
- private:
-  void find_ring() {
-    ring_.clear();
-    links_once_ = true;
-    ++ring_number_;
-    for (const auto& [from, to, share] : hops_.of(*members_)) {
-      cluster_.route((*members_)[from], (*members_)[to], route_);
-      for (const uint32_t link : route_) {
-        links_once_ &= std::exchange(seen_[link], ring_number_) != ring_number_;
-        ring_.push_back({link, share});
-      }
-    }
-  }
-
-  const Cluster& cluster_;
-  RingHops hops_;
-  std::vector<uint32_t> route_;
-  const std::vector<uint32_t>* members_ = nullptr;
-  bool has_ring_ = false, links_once_ = false;
-  std::vector<LinkUse> ring_;
-  std::vector<uint32_t> seen_;  // of each link: the last ring that had it
-  uint32_t ring_number_ = 0;
-};
-
-/// Calls `visit(group, rank, comm, lanes, members)` once for every group whose transfers may share links.
+/// Calls `visit(group, rank, comm, members)` once for every group whose transfers may share links.
 template <class F>
 void each_group(const PlanIndex& index, const Costs& costs, F&& visit) {
   const Groups& groups = index.groups();
@@ -133,12 +36,10 @@ void each_group(const PlanIndex& index, const Costs& costs, F&& visit) {
     const uint16_t* next_comm = index.usage().comms[at[2]].data();
     for (const uint32_t group : ranks.of(rank)) {
       const uint16_t comm = *next_comm++;
-      if (std::exchange(seen[group], 1)) continue;
-      const std::vector<Lane>& lanes = costs.lanes(costs.colour(group));
-      if (lanes.empty()) continue;
+      if (std::exchange(seen[group], 1) || costs.lanes(costs.colour(group)).empty()) continue;
       groups.members(comm, at, members);
       if (!index.plan().comms[comm].directed) std::sort(members.begin(), members.end());
-      visit(group, rank, comm, lanes, members);
+      visit(group, rank, comm, members);
     }
   }
 }
@@ -154,12 +55,28 @@ class MostAsked {
     size_t first = 0;
   };
 
-  MostAsked(uint32_t links, const std::vector<Cluster>& epochs)
-      : asked_(links), finders_(epochs.begin(), epochs.end()) {}
+  MostAsked(uint32_t links, const std::vector<Cluster>& epochs, const Costs& costs)
+      : epochs_(epochs), costs_(costs), hops_(epochs.begin(), epochs.end()), asked_(links) {}
 
-  void add(uint32_t group, const std::vector<Lane>& lanes, const std::vector<uint32_t>& members) {
-    for (UseFinder& finder : finders_) finder.next_group(members);
-    if (finders_.size() > 1 || (!add_send(group, lanes) && !add_rings(group, lanes))) add_any(group, lanes);
+  /// `members` of a collective ascending.
+  void add(uint32_t group, const std::vector<uint32_t>& members) {
+    const uint32_t colour = costs_.colour(group);
+    const std::vector<Lane>& lanes = costs_.lanes(colour);
+    const double most = costs_.most_even(colour);
+    const bool is_send = lanes[0].kernel == Kernel::send;
+    if (epochs_.size() > 1 || std::ranges::any_of(lanes, [](const Lane& lane) { return lane.volume == 0; })) {
+      add_any(group, lanes, most, members);
+      return;
+    }
+    begin_run(group, kEvenLanes, 0);
+    each_even(0, is_send, members, [&](const std::vector<uint32_t>& route, double share) {
+      LinkUse* use = add_uses(route.size());
+      for (const uint32_t link : route) {
+        *use++ = {link, share};
+        asked_[link].most += most * share;
+        ++asked_[link].uses;
+      }
+    });
   }
 
   const std::vector<Asked>& of_links() const { return asked_; }
@@ -174,82 +91,76 @@ class MostAsked {
   bool nothing() const { return num_uses_ == 0; }
 
  private:
-  LinkUse* add_run(uint32_t group, uint16_t lane, size_t count) {
+  void begin_run(uint32_t group, uint16_t lane, uint16_t epoch) { runs_.push_back({group, lane, epoch, num_uses_}); }
+  LinkUse* add_uses(size_t count) {
     const size_t first = num_uses_;
-    runs_.push_back({group, lane, 0, first});
     num_uses_ += count;
     if (uses_.size() < num_uses_) uses_.resize(2 * num_uses_);
     return uses_.data() + first;
   }
 
-  /// The usual ways: a send, and lanes that load each link of their rings once. False for others.
-  bool add_send(uint32_t group, const std::vector<Lane>& lanes) {
-    if (lanes.size() != 1 || lanes[0].kernel != Kernel::send) return false;
-    const std::vector<uint32_t>& route = finders_[0].route();
-    LinkUse* use = add_run(group, 0, route.size());
-    for (const uint32_t link : route) {
-      *use++ = {link, 1.0};
-      asked_[link].most += lanes[0].limit;
-      ++asked_[link].uses;
+  /// Calls `visit(route, share)` for the hops that lanes of even load have.
+  template <class F>
+  void each_even(uint16_t epoch, bool is_send, const std::vector<uint32_t>& members, F&& visit) {
+    const Cluster& cluster = epochs_[epoch];
+    if (is_send) {
+      cluster.route(members[0], members[1], route_);
+      visit(route_, 1.0);
+      return;
     }
-    return true;
-  }
-  bool add_rings(uint32_t group, const std::vector<Lane>& lanes) {
-    UseFinder& finder = finders_[0];
-    for (const Lane& lane : lanes) {
-      if (finder.over_ring(lane) == 0) return false;
+    for (const auto& [from, to, share] : hops_[epoch].of(members)) {
+      cluster.route(members[from], members[to], route_);
+      visit(route_, share);
     }
-    const std::vector<LinkUse>& ring = finder.ring();
-    if (!finder.ring_has_links_once()) return false;
-    most_of_ring_.assign(ring.size(), 0.0);
-    for (uint16_t l = 0; l < lanes.size(); ++l) {
-      const double volume = finder.over_ring(lanes[l]), limit = lanes[l].limit;
-      LinkUse* const uses = add_run(group, l, ring.size());
-      for (size_t i = 0; i < ring.size(); ++i) {
-        const double weight = volume * ring[i].weight;
-        uses[i] = {ring[i].link, weight};
-        most_of_ring_[i] = std::max(most_of_ring_[i], limit * weight);
-      }
-    }
-    for (size_t i = 0; i < ring.size(); ++i) {
-      Asked& asked = asked_[ring[i].link];
-      asked.most += most_of_ring_[i];
-      asked.uses += static_cast<uint32_t>(lanes.size());
-    }
-    return true;
   }
 
-  void add_any(uint32_t group, const std::vector<Lane>& lanes) {
+  /// The most over all lanes and epochs.
+  void add_any(uint32_t group, const std::vector<Lane>& lanes, double most_even, const std::vector<uint32_t>& members) {
     of_group_.resize(asked_.size());
     of_lane_.resize(asked_.size());
-    for (uint16_t e = 0; e < finders_.size(); ++e) {
-      for (uint16_t l = 0; l < lanes.size(); ++l) {
-        const Lane& lane = lanes[l];
-        in_lane_.clear();
-        runs_.push_back({group, l, e, num_uses_});
-        finders_[e].each(lane, [&](uint32_t link, double weight) {
-          if (uses_.size() == num_uses_) uses_.resize(2 * num_uses_ + 1);
-          uses_[num_uses_++] = {link, weight};
-          ++asked_[link].uses;
-          if (of_lane_[link] == 0) in_lane_.push_back(link);
-          of_lane_[link] += weight;
+    const auto add = [&](uint32_t link, double share) {
+      *add_uses(1) = {link, share};
+      ++asked_[link].uses;
+      if (of_lane_[link] == 0) in_lane_.push_back(link);
+      of_lane_[link] += share;
+    };
+    const auto end_run = [&](double limit) {
+      for (const uint32_t link : in_lane_) {
+        if (of_group_[link] == 0) in_group_.push_back(link);
+        of_group_[link] = std::max(of_group_[link], limit * std::exchange(of_lane_[link], 0.0));
+      }
+      in_lane_.clear();
+    };
+    for (uint16_t e = 0; e < epochs_.size(); ++e) {
+      if (most_even > 0) {
+        begin_run(group, kEvenLanes, e);
+        each_even(e, lanes[0].kernel == Kernel::send, members, [&](const auto& route, double share) {
+          for (const uint32_t link : route) add(link, share);
         });
-        for (uint32_t link : in_lane_) {
-          if (of_group_[link] == 0) in_group_.push_back(link);
-          of_group_[link] = std::max(of_group_[link], lane.limit * std::exchange(of_lane_[link], 0.0));
-        }
+        end_run(most_even);
+      }
+      for (uint16_t l = 0; l < lanes.size(); ++l) {
+        const auto& [kernel, algorithm, protocol, limit, volume] = lanes[l];
+        if (volume > 0) continue;
+        begin_run(group, l, e);
+        for (const auto& [link, weight] :
+             collective_uses(collective_of(kernel), algorithm, members, epochs_[e], wire_bytes(protocol)))
+          add(link, weight);
+        end_run(limit);
       }
     }
-    for (uint32_t link : in_group_) asked_[link].most += std::exchange(of_group_[link], 0.0);
+    for (const uint32_t link : in_group_) asked_[link].most += std::exchange(of_group_[link], 0.0);
     in_group_.clear();
   }
 
+  const std::vector<Cluster>& epochs_;
+  const Costs& costs_;
+  std::vector<RingHops> hops_;  // of each epoch
+  std::vector<uint32_t> route_;
   std::vector<Asked> asked_;
-  std::vector<UseFinder> finders_;  // of each epoch
   std::vector<Run> runs_;
   std::vector<LinkUse> uses_;  // the first `num_uses_` of them
   size_t num_uses_ = 0;
-  std::vector<double> most_of_ring_;
   std::vector<double> of_group_, of_lane_;  // per link, where adding up takes more
   std::vector<uint32_t> in_group_, in_lane_;
 };
@@ -261,13 +172,13 @@ Traffic::Traffic(const PlanIndex& index, const Costs& costs, const Cluster& clus
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
   const uint32_t num_links = cluster.topology->num_links();
-  MostAsked asked(num_links, epochs);
+  MostAsked asked(num_links, epochs, costs);
   rank_.assign(index.groups().size(), kNone);
   comm_.resize(index.groups().size());
-  each_group(index, costs, [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& lanes, const auto& members) {
+  each_group(index, costs, [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& members) {
     rank_[group] = rank;
     comm_[group] = comm;
-    asked.add(group, lanes, members);
+    asked.add(group, members);
   });
   if (asked.nothing()) return;
   facts.look_at(cluster.topology);

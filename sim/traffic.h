@@ -12,15 +12,17 @@
 
 namespace pgram::sim {
 
-/// One group's use of one link in one of its lanes (see Costs): bytes over the link per byte of the operation.
+/// One group's use of one link: bytes over the link per byte of the operation, or of those that kEvenLanes have on
+/// their route or rings.
 struct Use {
-  double weight = 0;
+  double share = 0;
   uint32_t group = 0;
-  uint16_t lane = 0;
+  uint16_t lane = 0;   ///< of the group's lanes (see Costs)
   uint16_t epoch = 0;  ///< how often links had gone down
 };
-
-Collective collective_of(Kernel);
+/// All lanes of the group that have a volume: a send has one route, and where devices are wired to one another, a
+/// ring's wires carry every even load.
+constexpr uint16_t kEvenLanes = 0xffff;
 
 /// The cluster as it is in each epoch (see Traffic).
 std::vector<Cluster> epochs_of(const Cluster&, std::span<const LinkChange>);
