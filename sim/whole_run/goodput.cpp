@@ -17,42 +17,32 @@ std::vector<double> failure_gaps(size_t count, uint64_t seed) {
 
 namespace {
 
-/// Two numbers that the processor works on at once. Masks have all bits of those set that are true.
-using Pair [[gnu::vector_size(16)]] = double;
-using Mask [[gnu::vector_size(16)]] = long long;
-
-inline Pair select(Mask mask, Pair value) {
-  return reinterpret_cast<Pair>(mask & reinterpret_cast<Mask>(value));
+/// Always in the same order.
+double sum(std::span<const double> gaps) {
+  double lanes[4] = {};
+  for (size_t i = 0; i < gaps.size(); ++i) lanes[i % 4] += gaps[i];
+  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
 }
 
-/// The whole part of 0 to 2^51: std::floor.
-inline Pair whole(Pair x) {
-  const Pair nearest = (x + 0x1p52) - 0x1p52;
-  return nearest - select(nearest > x, Pair{1, 1});
+/// `time`: sum of the gaps.
+double goodput(const TrainingRun& run, uint64_t every, std::span<const double> gaps, double time) {
+  const Seconds work = static_cast<double>(every) * run.step, cycle = work + run.checkpoint;
+  const double per_gap = run.mtbf / cycle, restart = run.restart / cycle;
+  double checkpoints = 0;
+  if (per_gap * time < 0x1p31) {  // several at once
+    int32_t whole = 0;
+    for (const double gap : gaps) whole += static_cast<int32_t>(std::max(0.0, gap * per_gap - restart));
+    checkpoints = whole;
+  } else {
+    for (const double gap : gaps) checkpoints += std::floor(std::max(0.0, gap * per_gap - restart));
+  }
+  return time > 0 ? checkpoints * work / (time * run.mtbf) : 0;
 }
-
-constexpr size_t kLanes = 4;  ///< sums side by side, always added up in the same order
 
 }  // namespace
 
 double goodput(const TrainingRun& run, uint64_t every, std::span<const double> gaps) {
-  const Seconds work = static_cast<double>(every) * run.step, cycle = work + run.checkpoint;
-  const double per_gap = run.mtbf / cycle, restart = run.restart / cycle;
-  Pair checkpoints[kLanes / 2] = {}, time[kLanes / 2] = {};
-  const auto add = [&](size_t pair, Pair gap) {
-    const Pair cycles = gap * per_gap - restart;
-    checkpoints[pair] += whole(select(cycles > 0, cycles));
-    time[pair] += gap;
-  };
-  size_t at = 0;
-  for (; at + kLanes <= gaps.size(); at += kLanes) {
-    add(0, Pair{gaps[at], gaps[at + 1]});
-    add(1, Pair{gaps[at + 2], gaps[at + 3]});
-  }
-  for (; at < gaps.size(); ++at) add(0, Pair{gaps[at], 0});
-  const double all_time = time[0][0] + time[0][1] + time[1][0] + time[1][1];
-  const double all_checkpoints = checkpoints[0][0] + checkpoints[0][1] + checkpoints[1][0] + checkpoints[1][1];
-  return all_time > 0 ? all_checkpoints * work / (all_time * run.mtbf) : 0;
+  return goodput(run, every, gaps, sum(gaps));
 }
 
 namespace {
@@ -121,9 +111,10 @@ uint64_t best_interval(uint64_t most, const std::function<double(uint64_t)>& goo
 Goodput best_goodput(const TrainingRun& run, std::span<const double> gaps) {
   // The best interval is never longer than the time between failures (formulas.h).
   const auto most = static_cast<uint64_t>(std::clamp(run.mtbf / run.step, 1.0, 1e15));
+  const double time = sum(gaps);
   Goodput best;
-  best.every = best_interval(most, [&](uint64_t every) { return goodput(run, every, gaps); });
-  best.share = goodput(run, best.every, gaps);
+  best.every = best_interval(most, [&](uint64_t every) { return goodput(run, every, gaps, time); });
+  best.share = goodput(run, best.every, gaps, time);
   best.interval = static_cast<double>(best.every) * run.step;
   return best;
 }

@@ -83,6 +83,14 @@ TEST(Goodput, IsNothingWhereNoCheckpointIsEverReached) {
   EXPECT_EQ(goodput({.step = 100, .checkpoint = 0, .restart = 0, .mtbf = 1}, 1, gaps), 0);
 }
 
+TEST(Goodput, CountsWholeCheckpoints) {
+  // 1 s, 4 s and 6.5 s, each 0.5 s less by the restart: 0, 3 and 6 checkpoints of a step of 1 s in 11.5 s.
+  const std::vector<double> gaps{0.5, 2, 3.25};
+  EXPECT_EQ(goodput({.step = 1, .checkpoint = 0, .restart = 0.5, .mtbf = 2}, 1, gaps), 9 / 11.5);
+  // Of 2^-31 s: more than 2^34.
+  EXPECT_EQ(goodput({.step = 0x1p-31, .checkpoint = 0, .restart = 0, .mtbf = 2}, 1, gaps), 1);
+}
+
 TEST(Goodput, GapsAreStratified) {
   const std::vector<double> gaps = failure_gaps(1000, 5);
   EXPECT_EQ(gaps, failure_gaps(1000, 5));
