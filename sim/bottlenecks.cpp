@@ -12,28 +12,30 @@ namespace {
 /// link is implied by all others into the vertex that it leaves, or out of the one that it enters, if these together
 /// let no more through. A link is dropped only for the sake of links that are not dropped yet: each is implied by
 /// what remains. `kept` ascending; those with changes stay.
-void drop_implied(std::vector<SharedLink>& kept, std::span<const Asked> asked, uint32_t devices, LinkFacts& facts) {
+void drop_implied(std::vector<SharedLink>& kept, std::span<const Asked> asked, uint32_t devices,
+                  const LinkFacts& facts) {
   struct Sum {
     double passes = 0;
     uint32_t dropped = 0;  // links that vouch for no other any more
   };
-  const auto passes = [&](uint32_t link) { return std::min(facts.of(link).capacity, asked[link].most); };
+  const auto passes = [&](uint32_t link) { return std::min(facts.known(link).capacity, asked[link].most); };
   std::vector<Sum> in(facts.vertices()), out(facts.vertices());
   for (uint32_t i = 0; i < asked.size(); ++i) {
     if (asked[i].most == 0) continue;
-    const auto [from, to] = facts.of(i).ends;
-    in[to].passes += passes(i);
-    out[from].passes += passes(i);
+    const auto [from, to] = facts.known(i).ends;
+    const double own = passes(i);
+    in[to].passes += own;
+    out[from].passes += own;
   }
   uint32_t last_dropped = ~0u;
   const auto is_dropped = [&](const SharedLink& shared) {
     if (shared.changes != 0) return false;
-    const auto [from, to] = facts.of(shared.link).ends;
+    const auto [from, to] = facts.known(shared.link).ends;
     // The other direction of its cable: both have numbers in a row, the first even.
     const uint32_t back = shared.link ^ 1;
     bool has_back = back < asked.size() && asked[back].most != 0;
     if (has_back) {
-      const Topology::LinkEnds ends = facts.of(back).ends;
+      const Topology::LinkEnds ends = facts.known(back).ends;
       has_back = ends.from == to && ends.to == from;
     }
     const double back_passes = has_back ? passes(back) : 0;

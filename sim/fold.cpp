@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
 #include <utility>
 
 #include "sim/hash.h"
 #include "sim/numbering.h"
+#include "sim/room.h"
 
 namespace pgram::sim {
 namespace {
@@ -17,7 +19,10 @@ class Refinement {
         traffic_(traffic),
         content_(index.groups().size()),
         colour_(index.groups().size(), kNone),
-        seen_(index.groups().size()) {
+        seen_(index.groups().size()),
+        links_(traffic.links().size()),
+        of_link_(traffic.links().size()),
+        num_uses_(traffic.uses()) {
     for (uint32_t rank = 0; rank < ranks_.ranks(); ++rank) {
       for (const uint32_t group : ranks_.of(rank)) {
         if (colour_[group] != kNone) continue;
@@ -25,15 +30,15 @@ class Refinement {
         used_.push_back(group);
       }
     }
-    uses_.reserve(traffic.uses());
-    for (uint32_t i = 0; i < traffic.links().size(); ++i) {
+    uses_.make(num_uses_);
+    UseOfLink* next = uses_.data();
+    for (uint32_t i = 0; i < links_.size(); ++i) {
       for (const Use& use : traffic.uses_of(i)) {
         constexpr uint64_t kOdd1 = 0x9e3779b97f4a7c15ull, kOdd2 = 0xc2b2ae3d27d4eb4full;
         const uint64_t lane = (uint64_t{use.epoch} << 16 | use.lane) * kOdd1;
         const uint64_t way = (std::bit_cast<uint64_t>(use.share) ^ lane) * kOdd2;
-        uses_.push_back({(way ^ way >> 32) | 1, use.group});
+        *next++ = {(way ^ way >> 32) | 1, i, use.group};
       }
-      end_of_uses_.push_back(uses_.size());
     }
   }
 
@@ -44,8 +49,9 @@ class Refinement {
       const uint64_t slow = factor.empty() ? 0 : std::bit_cast<uint64_t>(factor[rank]);
       classes[rank] = first.number(mix(mix(ranks_.at(rank)[2]) ^ slow));
     }
-    for (const SharedLink& link : traffic_.links()) {
-      links_.push_back(first_links.number(mix(std::bit_cast<uint64_t>(link.capacity) ^ mix(link.changes))));
+    for (uint32_t i = 0; i < links_.size(); ++i) {
+      const SharedLink& link = traffic_.links()[i];
+      links_[i] = first_links.number(mix(std::bit_cast<uint64_t>(link.capacity) ^ mix(link.changes)));
     }
     // What a group is to its ranks tells links apart before a round; most often one round shows that this was all.
     add_ranks(classes);
@@ -74,13 +80,8 @@ class Refinement {
 
   uint32_t refine(std::vector<uint32_t>& classes) {
     add_ranks(classes);
-    uint64_t* const content = content_.data();
-    const LinkOfGroup* use = uses_.data();
-    for (size_t i = 0; i < links_.size(); ++i) {
-      const uint64_t own = ~mix(links_[i] + 1);
-      const LinkOfGroup* const end = uses_.data() + end_of_uses_[i];
-      for (; use < end; ++use) content[use->group] += own * use->way;
-    }
+    for (size_t i = 0; i < links_.size(); ++i) of_link_[i] = ~mix(links_[i] + 1);
+    for (const UseOfLink& use : uses()) content_[use.group] += of_link_[use.link] * use.way;
     const uint32_t link_classes = refine_links();
     Numbering numbering;
     for (uint32_t rank = 0; rank < classes.size(); ++rank) {
@@ -94,22 +95,18 @@ class Refinement {
   /// Also how ranks see their groups.
   uint32_t refine_links() {
     for (const uint32_t group : used_) seen_[group] = mix(content_[group] + colour_[group]);
+    std::fill(of_link_.begin(), of_link_.end(), 0);  // its users, whatever their order
+    for (const UseOfLink& use : uses()) of_link_[use.link] += seen_[use.group] * use.way;
     Numbering numbering;
-    const uint64_t* const seen = seen_.data();
-    const LinkOfGroup* use = uses_.data();
-    for (size_t i = 0; i < links_.size(); ++i) {
-      uint64_t users = 0;  // whatever their order
-      const LinkOfGroup* const end = uses_.data() + end_of_uses_[i];
-      for (; use < end; ++use) users += seen[use->group] * use->way;
-      links_[i] = numbering.number(mix(mix(links_[i] + 1) ^ users));
-    }
+    for (size_t i = 0; i < links_.size(); ++i) links_[i] = numbering.number(mix(mix(links_[i] + 1) ^ of_link_[i]));
     return numbering.count();
   }
 
-  struct LinkOfGroup {
+  struct UseOfLink {
     uint64_t way = 0;  // a hash of how it is used, odd: products with it are as different as what it multiplies
-    uint32_t group = 0;
+    uint32_t link = 0, group = 0;
   };
+  std::span<const UseOfLink> uses() const { return {uses_.data(), num_uses_}; }
 
   const RankGroups& ranks_;
   const Traffic& traffic_;
@@ -118,8 +115,9 @@ class Refinement {
   std::vector<uint64_t> seen_;     // per group: its content and colour
   std::vector<uint32_t> used_;     // groups
   std::vector<uint32_t> links_;    // class per link of the traffic
-  std::vector<LinkOfGroup> uses_;  // link after link
-  std::vector<size_t> end_of_uses_;
+  std::vector<uint64_t> of_link_;  // per link, while classes are found
+  Room<UseOfLink> uses_;
+  size_t num_uses_;
 };
 
 /// Classes that meet in a communicator, from a key per group that is equal where they meet.

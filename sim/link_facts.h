@@ -28,6 +28,8 @@ class LinkFacts {
     if (fact.capacity < 0) find(link, fact);
     return fact;
   }
+  /// Of a link that was asked for.
+  const LinkFact& known(uint32_t link) const { return facts_[link]; }
   /// More than any vertex at an end of what it was asked for.
   uint32_t vertices() const { return vertices_; }
   /// Keeps nothing that takes more.

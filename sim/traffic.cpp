@@ -85,7 +85,7 @@ class MostAsked {
   void each_use(F&& visit) const {
     for (size_t r = 0; r < runs_.size(); ++r) {
       const size_t end = r + 1 < runs_.size() ? runs_[r + 1].first : num_uses_;
-      for (size_t i = runs_[r].first; i < end; ++i) visit(runs_[r], uses_[i]);
+      for (size_t i = runs_[r].first; i < end; ++i) visit(runs_[r], uses_.data()[i]);
     }
   }
   bool nothing() const { return num_uses_ == 0; }
@@ -95,8 +95,15 @@ class MostAsked {
   LinkUse* add_uses(size_t count) {
     const size_t first = num_uses_;
     num_uses_ += count;
-    if (uses_.size() < num_uses_) uses_.resize(2 * num_uses_);
+    if (num_uses_ > room_) grow(first);
     return uses_.data() + first;
+  }
+  void grow(size_t used) {
+    Room<LinkUse> larger;
+    room_ = 2 * num_uses_ + 1024;
+    larger.make(room_);
+    std::copy_n(uses_.data(), used, larger.data());
+    uses_ = std::move(larger);
   }
 
   /// Calls `visit(route, share)` for the hops that lanes of even load have.
@@ -159,8 +166,8 @@ class MostAsked {
   std::vector<uint32_t> route_;
   std::vector<Asked> asked_;
   std::vector<Run> runs_;
-  std::vector<LinkUse> uses_;  // the first `num_uses_` of them
-  size_t num_uses_ = 0;
+  Room<LinkUse> uses_;
+  size_t num_uses_ = 0, room_ = 0;
   std::vector<double> of_group_, of_lane_;  // per link, where adding up takes more
   std::vector<uint32_t> in_group_, in_lane_;
 };
@@ -193,10 +200,10 @@ Traffic::Traffic(const PlanIndex& index, const Costs& costs, const Cluster& clus
     next[link.link] = first_use_.back();
     first_use_.push_back(first_use_.back() + asked.of_links()[link.link].uses);
   }
-  uses_.resize(first_use_.back());
+  uses_.make(first_use_.back());
   asked.each_use([&](const MostAsked::Run& run, const LinkUse& use) {
     uint32_t& at = next[use.link];
-    if (at != kDropped) uses_[at++] = {use.weight, run.group, run.lane, run.epoch};
+    if (at != kDropped) uses_.data()[at++] = {use.weight, run.group, run.lane, run.epoch};
   });
 }
 

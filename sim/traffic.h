@@ -9,6 +9,7 @@
 #include "sim/costs.h"
 #include "sim/link_facts.h"
 #include "sim/plan_index.h"
+#include "sim/room.h"
 
 namespace pgram::sim {
 
@@ -45,16 +46,16 @@ class Traffic {
   uint32_t epochs() const { return epochs_; }
   const std::vector<SharedLink>& links() const { return links_; }
   std::span<const Use> uses_of(uint32_t link) const {
-    return std::span(uses_).subspan(first_use_[link], first_use_[link + 1] - first_use_[link]);
+    return {uses_.data() + first_use_[link], first_use_[link + 1] - first_use_[link]};
   }
-  size_t uses() const { return uses_.size(); }
+  size_t uses() const { return empty() ? 0 : first_use_.back(); }
   /// A rank of a group that uses some of the links, and the group's communicator.
   uint32_t rank_of(uint32_t group) const { return rank_[group]; }
   uint16_t comm_of(uint32_t group) const { return comm_[group]; }
 
  private:
   std::vector<SharedLink> links_;
-  std::vector<Use> uses_;  // by link
+  Room<Use> uses_;  // by link
   std::vector<uint32_t> first_use_;
   std::vector<uint32_t> rank_;
   std::vector<uint16_t> comm_;
