@@ -57,6 +57,14 @@ constexpr std::array<std::array<double, 23>, 3> kTreeCorrection{{
     {.9, .9, .9, .9, .9, .9, .9, .8, .7, .6, .6, .5, .5, .5, .5, .6, .7, .8, .7, .7, .8, .9, .9},
 }};
 
+/// nccl_channels() of what NCCL's search found.
+uint32_t channels_over(const ChannelSet& ring, const CollectiveProfile& profile, uint32_t nodes) {
+  uint32_t channels = 2 * ring.channels;
+  const bool hopper = profile.architecture >= CollectiveProfile::Architecture::hopper;
+  if (hopper && nodes > 1 && ring.intra_bytes_per_second > 45 * kGiga && channels < 16) channels *= 2;
+  return std::min(channels, 64u);
+}
+
 /// One communicator's model of one operation.
 class Model {
  public:
@@ -65,6 +73,7 @@ class Model {
         shape_(shape),
         profile_(profile),
         search_(profile.channels(shape.nodes, shape.per_node)),
+        all_channels_(channels_over(search_.ring, profile, shape.nodes)),
         share_(share),
         architecture_(static_cast<size_t>(profile.architecture)),
         nodes_(std::min(shape.nodes, 3u) - 1) {}
@@ -127,9 +136,10 @@ class Model {
     const Bytes threads = std::array<uint32_t, 3>{512, 640, simple}[static_cast<size_t>(protocol)];
     const Bytes ll = algorithm == Algorithm::ring ? 8 * Bytes{shape_.ranks} : 8;
     const Bytes threshold = std::array<Bytes, 3>{ll, 8, 64}[static_cast<size_t>(protocol)];
-    const Bytes all = nccl_channels(profile_, shape_.nodes, shape_.per_node);
-    return static_cast<uint32_t>(std::clamp<Bytes>(bytes / (threads * threshold), 1, all));
+    return static_cast<uint32_t>(std::clamp<Bytes>(bytes / (threads * threshold), 1, all_channels_));
   }
+  /// nccl_channels().
+  uint32_t all_channels() const { return all_channels_; }
 
  private:
   const ChannelSet& channels(Algorithm algorithm) const {
@@ -216,6 +226,7 @@ class Model {
   const GroupShape& shape_;
   const CollectiveProfile& profile_;
   ChannelSearch search_;
+  uint32_t all_channels_;
   double share_;
   size_t architecture_, nodes_;  // places in the tables
 };
@@ -240,11 +251,7 @@ bool nccl_has(Collective collective, Algorithm algorithm) {
 }
 
 uint32_t nccl_channels(const CollectiveProfile& profile, uint32_t nodes, uint32_t per_node) {
-  const ChannelSet ring = profile.channels(nodes, per_node).ring;
-  uint32_t channels = 2 * ring.channels;
-  const bool hopper = profile.architecture >= CollectiveProfile::Architecture::hopper;
-  if (hopper && nodes > 1 && ring.intra_bytes_per_second > 45 * kGiga && channels < 16) channels *= 2;
-  return std::min(channels, 64u);
+  return channels_over(profile.channels(nodes, per_node).ring, profile, nodes);
 }
 
 Seconds nccl_exchange_latency(Protocol protocol, const CollectiveProfile& profile, bool crosses_nodes) {
@@ -265,7 +272,7 @@ std::optional<CollectiveCost> nccl_cost(Collective collective, Algorithm algorit
     const auto& correction = kTreeCorrection[static_cast<size_t>(protocol)];
     if (size < correction.size()) cost.bytes_per_second *= correction[size];
   }
-  const Bytes a_channel = bytes / (Bytes{nccl_channels(profile, shape.nodes, shape.per_node)} * shape.ranks);
+  const Bytes a_channel = bytes / (Bytes{model.all_channels()} * shape.ranks);
   if (algorithm == Algorithm::ring && protocol == Protocol::simple && collective == Collective::all_reduce &&
       shape.nodes > 1 && a_channel >= 64)
     cost.latency *= profile.architecture == CollectiveProfile::Architecture::volta ? 1.9 : 1.4;
