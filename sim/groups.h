@@ -54,6 +54,8 @@ class RankGroups {
   RankGroups(const Plan&, const Usage&, const Groups&);
 
   uint32_t ranks() const { return static_cast<uint32_t>(at_.size()); }
+  /// Of all ranks.
+  size_t all() const { return groups_.size(); }
   const Groups::Coordinates& at(uint32_t rank) const { return at_[rank]; }
   /// As many as Usage::comms of the rank's role, in their order.
   std::span<const uint32_t> of(uint32_t rank) const {

@@ -55,8 +55,11 @@ class MostAsked {
     size_t first = 0;
   };
 
-  MostAsked(uint32_t links, const std::vector<Cluster>& epochs, const Costs& costs)
-      : epochs_(epochs), costs_(costs), hops_(epochs.begin(), epochs.end()), asked_(links) {}
+  /// `uses`: about as many as there will be.
+  MostAsked(uint32_t links, const std::vector<Cluster>& epochs, const Costs& costs, size_t uses)
+      : epochs_(epochs), costs_(costs), hops_(epochs.begin(), epochs.end()), asked_(links), room_(uses) {
+    uses_.make(room_);
+  }
 
   /// `members` of a collective ascending.
   void add(uint32_t group, const std::vector<uint32_t>& members) {
@@ -100,7 +103,7 @@ class MostAsked {
   }
   void grow(size_t used) {
     Room<LinkUse> larger;
-    room_ = 2 * num_uses_ + 1024;
+    room_ = 2 * num_uses_;
     larger.make(room_);
     std::copy_n(uses_.data(), used, larger.data());
     uses_ = std::move(larger);
@@ -167,7 +170,7 @@ class MostAsked {
   std::vector<Asked> asked_;
   std::vector<Run> runs_;
   Room<LinkUse> uses_;
-  size_t num_uses_ = 0, room_ = 0;
+  size_t num_uses_ = 0, room_;
   std::vector<double> of_group_, of_lane_;  // per link, where adding up takes more
   std::vector<uint32_t> in_group_, in_lane_;
 };
@@ -179,7 +182,8 @@ Traffic::Traffic(const PlanIndex& index, const Costs& costs, const Cluster& clus
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
   const uint32_t num_links = cluster.topology->num_links();
-  MostAsked asked(num_links, epochs, costs);
+  // Most often every rank passes on one hop of up to 8 links in each of its groups.
+  MostAsked asked(num_links, epochs, costs, 8 * index.ranks().all());
   rank_.assign(index.groups().size(), kNone);
   comm_.resize(index.groups().size());
   each_group(index, costs, [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& members) {
