@@ -77,8 +77,7 @@ PathsSeen paths_seen(const Cluster& cluster, const SimulationOptions& options) {
 
 Costs::Costs(const PlanIndex& index, std::shared_ptr<const Wirings> wirings, const Cluster& cluster,
              const SimulationOptions& options)
-    : index_(index),
-      plan_(index.plan()),
+    : plan_(index.plan()),
       usage_(index.usage()),
       transfers_(index.transfers()),
       options_(options),
@@ -203,24 +202,20 @@ void Costs::compute(const Cluster& cluster) {
   }
 }
 
-void Costs::fill_tables(uint32_t rank, double factor, OpCost* costs, TransferCost* transfers) const {
-  const auto at = plan_.mesh.coordinates(rank);
-  uint16_t comm = kNoComm;
-  const Made* made = nullptr;  // of `comm`
-  for (uint16_t b : usage_.bodies[at[2]]) {
-    uint32_t index = usage_.first_op[b];
-    for (const Op& op : plan_.bodies[b].ops) {
-      if (op.comm == kNoComm) {
-        const Picoseconds time =
-            factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
-        costs[index] = {time, 0, time};
-      } else {
-        if (std::exchange(comm, op.comm) != op.comm) made = &made_[of_colour_[colour(index_.groups().of(comm, at))]];
-        costs[index] = made->costs[transfers_.of_op[index]];
-        if (transfers) transfers[index] = made->transfers[transfers_.of_op[index]];
-      }
-      ++index;
+void Costs::fill(uint16_t body, double factor, std::span<const uint32_t> transfers_of, OpCost* costs,
+                 TransferCost* transfers) const {
+  uint32_t index = usage_.first_op[body];
+  for (const Op& op : plan_.bodies[body].ops) {
+    if (op.comm == kNoComm) {
+      const Picoseconds time =
+          factor == 1 ? compute_[index] : std::llround(static_cast<double>(compute_[index]) * factor);
+      costs[index] = {time, 0, time};
+    } else {
+      const Made& made = made_[transfers_of[op.comm]];
+      costs[index] = made.costs[transfers_.of_op[index]];
+      if (transfers) transfers[index] = made.transfers[transfers_.of_op[index]];
     }
+    ++index;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/cluster/cluster.h"
@@ -67,9 +68,13 @@ class Costs {
 
   /// Colour of a group that some rank uses.
   uint32_t colour(uint32_t group) const { return colour_of_kind_[wirings_->of_group[group]]; }
-  /// Costs of all ops (indexed by Usage::first_op) of ranks like `rank`, whose compute is slower by `factor`; of its
-  /// communication also `transfers`, if these are not null. What its role does not use stays as it is.
-  void fill_tables(uint32_t rank, double factor, OpCost* costs, TransferCost* transfers) const;
+  /// What the transfers of a colour cost: the same where the number is.
+  uint32_t transfers_of(uint32_t colour) const { return of_colour_[colour]; }
+  /// Costs of a Body's ops, to their places in a table of all (see Usage::first_op), where compute is slower by
+  /// `factor` and communicators cost what `transfers_of` says; of its communication also `transfers`, if these are not
+  /// null.
+  void fill(uint16_t body, double factor, std::span<const uint32_t> transfers_of, OpCost* costs,
+            TransferCost* transfers) const;
   const std::shared_ptr<const Wirings>& wirings() const { return wirings_; }
   const std::vector<uint32_t>& colour_of_kind() const { return colour_of_kind_; }  ///< of Wirings
   uint32_t colours() const { return static_cast<uint32_t>(of_colour_.size()); }
@@ -98,7 +103,6 @@ class Costs {
   double share_of_sms(uint32_t channels, const Device&) const;
   void compute(const Cluster&);
 
-  const PlanIndex& index_;
   const Plan& plan_;
   const Usage& usage_;
   const Transfers& transfers_;

@@ -2,7 +2,7 @@
 // stream is free, what it waits for has ended, and its partners have come; no event queue is needed. An instance stops
 // only where its partners have yet to come, and any order of walking gives the same times (a Kahn network).
 #include <algorithm>
-#include <unordered_map>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -130,9 +130,9 @@ class Evaluator {
  private:
   void make_tables() {
     tables_.reserve(problem_.instances.size());
-    std::unordered_map<const OpCost*, const Table*> known;
+    std::map<std::pair<const OpCost*, const Program*>, const Table*> known;
     for (const Instance& instance : problem_.instances) {
-      const auto [entry, is_new] = known.try_emplace(instance.costs, nullptr);
+      const auto [entry, is_new] = known.try_emplace({instance.costs, instance.program}, nullptr);
       if (is_new) entry->second = &tables_.emplace_back(problem_, instance);
       walkers_.emplace_back().table = entry->second;
     }

@@ -213,7 +213,7 @@ class EventLoop {
   const uint32_t num_closable_;
   const uint32_t group_;  // tasks of the largest
 
-  std::map<const OpCost*, std::vector<StreamOp>> ops_;
+  std::map<std::pair<const OpCost*, const StreamOrder*>, std::vector<StreamOp>> ops_;
   std::vector<Rank> ranks_;
   std::vector<StreamHead> streams_;            // every rank's
   std::vector<Running> group_tasks_;           // `group_` of each stream

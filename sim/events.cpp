@@ -93,7 +93,7 @@ void EventLoop<kShares>::add_rank(const Instance& instance) {
   Rank& rank = ranks_.emplace_back();
   rank.instance = &instance;
   rank.order = &index_.orders[problem_.plan.role(instance.rank)];
-  std::vector<StreamOp>& ops = ops_[instance.costs];
+  std::vector<StreamOp>& ops = ops_[{instance.costs, rank.order}];
   if (ops.empty()) {
     ops = rank.order->ops;
     for (StreamOp& op : ops) {

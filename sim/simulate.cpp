@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "core/base/errors.h"
+#include "sim/cost_tables.h"
 #include "sim/costs.h"
 #include "sim/folding.h"
 #include "sim/kept.h"
 #include "sim/memory.h"
 #include "sim/plan_index.h"
 #include "sim/problem.h"
-#include "sim/room.h"
 #include "sim/simulation_cache.h"
 #include "sim/step_runs.h"
 #include "sim/traffic.h"
@@ -22,12 +23,10 @@ namespace {
 using sim::Costs;
 using sim::Folding;
 using sim::Instance;
-using sim::OpCost;
 using sim::PlanIndex;
 using sim::Problem;
 using sim::Quotient;
 using sim::SharedLinks;
-using sim::TransferCost;
 using sim::Usage;
 
 void check_link_changes(const Cluster& cluster, const SimulationOptions& options) {
@@ -88,11 +87,9 @@ struct Setup {
   std::vector<LinkChange> changes;  // by time
   std::shared_ptr<const Folding> folding;
   std::shared_ptr<const sim::LinksOfFolding> links;  // null if none are shared
-  // Of all ops, one folded class after the other; those of Bodies that the class does not use are not written.
-  sim::Room<OpCost> tables;
-  sim::Room<TransferCost> transfers;
-  SharedLinks links_and_ports;  // of the level `step`
-  std::vector<Cluster> epochs;  // the same
+  std::optional<sim::CostTables> tables;             // of the folded classes
+  SharedLinks links_and_ports;                       // of the level `step`
+  std::vector<Cluster> epochs;                       // the same
   std::unique_ptr<sim::StepRuns> steps;
   Engine engine = Engine::evaluator;
   Problem problem;
@@ -108,16 +105,8 @@ struct Setup {
     engine = choose_engine(options, demand);
     const Quotient& quotient = folding->quotient;
     const bool events = engine == Engine::events;
-    const std::vector<double> factor = sim::slow_factors(plan, options.slow_ranks);
     const bool shares = events && (folding->shares_links() || costs.takes_sms());
-    const size_t ops = problem.first_op.back(), num_tables = folding->table_ranks.size();
-    tables.make(num_tables * ops);
-    if (shares) transfers.make(num_tables * ops);
-    for (size_t t = 0; t < num_tables; ++t) {
-      const uint32_t rank = folding->table_ranks[t];
-      costs.fill_tables(rank, factor.empty() ? 1.0 : factor[rank], tables.data() + t * ops,
-                        shares ? transfers.data() + t * ops : nullptr);
-    }
+    tables.emplace(index, costs, folding->table_ranks, sim::slow_factors(plan, options.slow_ranks), shares);
     check_range(index);
     problem.meeting_size = quotient.meeting_size;
     problem.launch_window = options.launch_window;
@@ -145,8 +134,8 @@ struct Setup {
       Instance& instance = problem.instances.emplace_back();
       instance.rank = quotient.representative[i];
       instance.program = &plan.programs[plan.role(instance.rank)];
-      instance.costs = tables.data() + quotient.cost_table[i] * ops;
-      if (shares) instance.transfers = transfers.data() + quotient.cost_table[i] * ops;
+      instance.costs = tables->costs(quotient.cost_table[i]);
+      if (shares) instance.transfers = tables->transfers(quotient.cost_table[i]);
       instance.meetings = quotient.meeting.data() + i * plan.comms.size();
     }
   }
@@ -201,17 +190,9 @@ struct Setup {
   void check_range(const PlanIndex& index) const {
     const Usage& usage = index.usage();
     double total = 0;
-    const OpCost* table = tables.data();
-    for (const uint32_t rank : folding->table_ranks) {
-      const uint32_t role = index.plan().role(rank);
-      for (uint16_t body : usage.bodies[role]) {
-        double once = 0;
-        for (size_t i = usage.first_op[body]; i < usage.first_op[body + 1]; ++i) {
-          once += static_cast<double>(table[i].hold) + static_cast<double>(table[i].tail);
-        }
-        total += once * usage.calls[role][body];
-      }
-      table += usage.first_op.back();
+    for (uint32_t c = 0; c < folding->table_ranks.size(); ++c) {
+      const uint32_t role = index.plan().role(folding->table_ranks[c]);
+      for (const uint16_t body : usage.bodies[role]) total += tables->once(c, body) * usage.calls[role][body];
     }
     constexpr double kMost = 1e18;
     if (total > kMost) {

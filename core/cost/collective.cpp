@@ -36,8 +36,8 @@ T parse(const std::string& text, const std::array<const char*, N>& names, const 
 /// One group on one cluster.
 class Group {
  public:
-  Group(std::span<const uint32_t> devices, const GroupShape& shape, const Cluster& cluster)
-      : devices_(devices), cluster_(cluster), shape_(shape) {
+  Group(std::span<const uint32_t> devices, const Cluster& cluster)
+      : devices_(devices), cluster_(cluster), shape_(shape_of(devices, cluster)) {
     const bool known = cluster.nccl && (shape_.nodes == 1 || cluster.nccl->several_nodes);
     profile_ = known ? &*cluster.nccl : nullptr;
   }
@@ -127,7 +127,7 @@ class Group {
 
   std::span<const uint32_t> devices_;
   const Cluster& cluster_;
-  const GroupShape& shape_;
+  GroupShape shape_;
   const CollectiveProfile* profile_ = nullptr;
 };
 
@@ -161,19 +161,13 @@ Protocol parse_protocol(const std::string& text) {
 
 std::optional<CollectiveCost> collective_cost(Collective collective, Algorithm algorithm, Protocol protocol,
                                               Bytes bytes, std::span<const uint32_t> devices, const Cluster& cluster) {
-  const GroupShape shape = shape_of(devices, cluster);
-  const Group group(devices, shape, cluster);
+  const Group group(devices, cluster);
   return group.cost(collective, algorithm, protocol, bytes, group.shape().between);
 }
 
 CollectiveCost choose_collective(Collective collective, Bytes bytes, std::span<const uint32_t> devices,
                                  const Cluster& cluster, const CollectiveOptions& options) {
-  return choose_collective(collective, bytes, devices, shape_of(devices, cluster), cluster, options);
-}
-
-CollectiveCost choose_collective(Collective collective, Bytes bytes, std::span<const uint32_t> devices,
-                                 const GroupShape& shape, const Cluster& cluster, const CollectiveOptions& options) {
-  const Group group(devices, shape, cluster);
+  const Group group(devices, cluster);
   std::optional<CollectiveCost> best;
   for_each_of(options.algorithm, kAlgorithms, [&](Algorithm algorithm) {
     for_each_of(options.protocol, kProtocols, [&](Protocol protocol) {

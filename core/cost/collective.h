@@ -11,8 +11,6 @@
 
 namespace pgram {
 
-struct GroupShape;
-
 enum class Collective : uint8_t { all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, send_recv };
 enum class Algorithm : uint8_t { ring, tree, halving_doubling, direct, nvls, nvls_tree, hierarchical, pat };
 enum class Protocol : uint8_t { ll, ll128, simple };
@@ -53,9 +51,6 @@ std::optional<CollectiveCost> collective_cost(Collective, Algorithm, Protocol, B
 /// is left.
 CollectiveCost choose_collective(Collective, Bytes, std::span<const uint32_t> group, const Cluster&,
                                  const CollectiveOptions& = {});
-/// The same for who asks more than once: `shape_of(group, cluster)`.
-CollectiveCost choose_collective(Collective, Bytes, std::span<const uint32_t> group, const GroupShape&, const Cluster&,
-                                 const CollectiveOptions&);
 
 /// nccl-tests' busbw over algbw: 2(n-1)/n, (n-1)/n or 1.
 double bus_factor(Collective, uint32_t ranks);

@@ -52,9 +52,6 @@ struct TransferDuration {
 /// array.
 TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&,
                                    const CollectiveOptions& = {});
-/// The same for who asks more than once: `shape_of(group, cluster)`.
-TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const GroupShape&, const Cluster&,
-                                   const CollectiveOptions&);
 
 /// nccl-tests' "busbw": what each link carries, to be compared between operations and group sizes. For S bytes in t
 /// seconds on n ranks: all-reduce 2(n-1)/n S/t, all-gather and reduce-scatter (n-1)/n S/t, a send or copy S/t.

@@ -3,7 +3,6 @@
 #include <cassert>
 
 #include "core/cost/cost.h"
-#include "core/cost/group_shape.h"
 #include "core/cost/measured.h"
 
 namespace pgram {
@@ -33,21 +32,18 @@ static Collective collective_of(Kernel kernel) {
 
 TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector<uint32_t>& group,
                                    const Cluster& cluster, const CollectiveOptions& options) {
-  return transfer_duration(kernel, bytes, group, shape_of(group, cluster), cluster, options);
-}
-
-TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector<uint32_t>& group,
-                                   const GroupShape& shape, const Cluster& cluster, const CollectiveOptions& options) {
   assert(is_communication(kernel));
   if (group.size() < 2) return {};
-  if (!cluster.device.transfers.empty() && (cluster.device.is_cpu || shape.nodes == 1)) {
+  const bool inside = std::all_of(group.begin(), group.end(),
+                                  [&](uint32_t d) { return cluster.node_of(d) == cluster.node_of(group[0]); });
+  if (!cluster.device.transfers.empty() && (cluster.device.is_cpu || inside)) {
     const uint32_t ranks = static_cast<uint32_t>(group.size());
     if (const auto found = measured_transfer(cluster.device, kernel, ranks, bytes, busy_groups(ranks, cluster)))
       return {.bandwidth = bounded_picoseconds(found->total.seconds - found->latency),
               .latency = bounded_picoseconds(found->latency),
               .provenance = found->total.provenance};
   }
-  const CollectiveCost cost = choose_collective(collective_of(kernel), bytes, group, shape, cluster,
+  const CollectiveCost cost = choose_collective(collective_of(kernel), bytes, group, cluster,
                                                 is_point_to_point(kernel) ? CollectiveOptions() : options);
   return {bounded_picoseconds(static_cast<double>(bytes) / cost.bytes_per_second),
           bounded_picoseconds(cost.latency),
