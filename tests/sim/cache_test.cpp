@@ -113,7 +113,8 @@ class Mixture {
           options.unfold = true;
           break;
         case 5:
-          options.collectives.algorithm = cases_.pick<Algorithm>({Algorithm::ring, Algorithm::tree});
+          options.collectives.algorithm =
+              cases_.pick<Algorithm>({Algorithm::ring, Algorithm::tree, Algorithm::halving_doubling});
           break;
         case 6:
           options.collective_share = 0;

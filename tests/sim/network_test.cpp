@@ -76,6 +76,26 @@ TEST(SharedLinks, OversubscribedSpine) {
   EXPECT_EQ(span_of(result, {1, 0, 0}).end, 10000 * kSecond);
 }
 
+// Two nodes of two devices with one NIC, and a sum over each device and its like in the other node: 2 x 1/2 of the
+// 2,000 bytes go either way, at 1/2 B/s while both are at it. Rings load all members evenly, halving and doubling does
+// not by itself.
+TEST(SharedLinks, TwoSumsThroughOneNic) {
+  PlanMaker make(1, 2);
+  make.plan.mesh.size[1] = 2;
+  Communicator group;
+  group.name = "dp";
+  group.axes = kDp;
+  group.stream = Stream::data;
+  make.call(0, make.transfer("sum", Kernel::all_reduce, make.comm(group), Stream::data, kSize));
+  for (const Algorithm algorithm : {Algorithm::ring, Algorithm::halving_doubling}) {
+    SimulationOptions options;
+    options.collectives.algorithm = algorithm;
+    const SimulationResult result = simulate(make.plan, unit_cluster(2, 2, 1), options);
+    EXPECT_EQ(result.makespan, 4000 * kSecond) << name_of(algorithm);
+    EXPECT_EQ(result.classes, 1u) << name_of(algorithm);
+  }
+}
+
 uint32_t link_named(const Cluster& cluster, const std::string& from, const std::string& to) {
   const ClusterGraph& graph = cluster.graph();
   for (uint32_t i = 0; i < graph.links.size(); ++i) {
