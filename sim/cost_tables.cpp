@@ -8,10 +8,11 @@ CostTables::CostTables(const PlanIndex& index, const Costs& costs, std::span<con
   const Plan& plan = index.plan();
   const Usage& usage = index.usage();
   table_of_.reserve(ranks.size());
+  const RankGroups& groups = index.ranks();
   std::vector<uint32_t> own;
   for (const uint32_t rank : ranks) {
     own.clear();
-    for (const uint32_t group : index.ranks().of(rank)) own.push_back(costs.transfers_of(costs.colour(group)));
+    for (const uint32_t group : groups.of(rank)) own.push_back(costs.transfers_of(costs.colour(group)));
     table_of_.push_back(find_table(usage.comms[plan.role(rank)], own, factor.empty() ? 1.0 : factor[rank]));
   }
   costs_.make(tables_.size() * ops_);

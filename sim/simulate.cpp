@@ -308,6 +308,7 @@ SimulationResult simulate(const PlanIndex& index, const Cluster& cluster, const 
   timeline.source = TimelineSource::simulated;
   const Quotient& quotient = setup.folding->quotient;
   if (result.classes < plan.mesh.ranks()) {
+    timeline.representative.reserve(quotient.class_of.size());
     for (uint32_t c : quotient.class_of) timeline.representative.push_back(quotient.representative[c]);
   }
   timeline.counter_names = {"memory"};

@@ -33,6 +33,17 @@ bool is_better(const Link& a, const Link& b) {
 
 }  // namespace
 
+inline FabricTopology::Pair FabricTopology::pair(uint32_t from, uint32_t to) const {
+  Pair p;
+  p.node_from = by_node_(from), p.node_to = by_node_(to);
+  p.from = from - p.node_from * fabric_.devices_per_node, p.to = to - p.node_to * fabric_.devices_per_node;
+  p.scope = p.node_from == p.node_to ? kInside : by_leaf_(p.node_from) == by_leaf_(p.node_to) ? kLeaf : kSpine;
+  p.relation = p.scope != kInside && by_nic_(p.from) == by_nic_(p.to) ? kSameRail
+               : by_pcie_switch_(p.from) == by_pcie_switch_(p.to)     ? kSameSwitch
+                                                                      : kOther;
+  return p;
+}
+
 FabricTopology::FabricTopology(const Fabric& fabric)
     : fabric_(fabric),
       devices_per_nic_(fabric.devices_per_node / fabric.nics),
@@ -87,17 +98,6 @@ FabricTopology::FabricTopology(const Fabric& fabric)
       const Pair kind = pair(0, to);
       paths_[kind.scope][kind.relation] = {width, to_seconds(latency), kind.scope != kInside, alone};
     }
-}
-
-FabricTopology::Pair FabricTopology::pair(uint32_t from, uint32_t to) const {
-  Pair p;
-  p.node_from = by_node_(from), p.node_to = by_node_(to);
-  p.from = from - p.node_from * fabric_.devices_per_node, p.to = to - p.node_to * fabric_.devices_per_node;
-  p.scope = p.node_from == p.node_to ? kInside : by_leaf_(p.node_from) == by_leaf_(p.node_to) ? kLeaf : kSpine;
-  p.relation = p.scope != kInside && by_nic_(p.from) == by_nic_(p.to) ? kSameRail
-               : by_pcie_switch_(p.from) == by_pcie_switch_(p.to)     ? kSameSwitch
-                                                                      : kOther;
-  return p;
 }
 
 const Link& FabricTopology::kind_of(uint32_t link) const {
