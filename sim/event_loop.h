@@ -239,7 +239,8 @@ class EventLoop {
   std::vector<uint32_t> due_;  // streams that are freed at this very moment: the first num_due_
   size_t num_due_ = 0;
   uint64_t ended_ = 0;
-  Picoseconds now_ = 0, last_end_ = 0;
+  Picoseconds now_ = 0;
+  Picoseconds last_end_ = 0;  // of calls that run as one; of all others the streams know it
 };
 
 }  // namespace pgram::sim

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
-#include <vector>
 
 #include "core/base/units.h"
 
@@ -28,10 +27,13 @@ class EventQueue {
   Picoseconds next_time() const { return buckets_[std::countr_zero(filled_)].least; }
 
   void push(Event event) {
-    const int place = std::bit_width(static_cast<uint64_t>(event.time ^ last_));
+    // The highest bit of the difference, counted from 1; 0 where there is none.
+    const int place = 63 - std::countl_zero(static_cast<uint64_t>(event.time ^ last_) << 1 | 1);
     Bucket& bucket = buckets_[place];
+    if (bucket.size == bucket.room) [[unlikely]]
+      return push_beyond(bucket, event);
     bucket.least = std::min(bucket.least, event.time);
-    bucket.events.push_back(event);
+    bucket.events[bucket.size++] = event;
     filled_ |= uint64_t{1} << place;
   }
 
@@ -40,16 +42,16 @@ class EventQueue {
     Bucket& bucket = buckets_[std::countr_zero(filled_)];
     filled_ &= filled_ - 1;
     last_ = std::exchange(bucket.least, kNever);
-    const Event first = bucket.events.front();
-    if (bucket.events.size() > 1) return spread(bucket);
-    bucket.events.clear();
-    return first;
+    if (bucket.size > 1) return spread(bucket);
+    bucket.size = 0;
+    return bucket.events[0];
   }
 
  private:
-  struct Bucket {
+  struct alignas(32) Bucket {
     Picoseconds least = kNever;
-    std::vector<Event> events;
+    std::unique_ptr<Event[]> events;
+    uint32_t size = 0, room = 0;
   };
   static constexpr Picoseconds kNever = std::numeric_limits<Picoseconds>::max();
 
@@ -57,20 +59,22 @@ class EventQueue {
   Event pop_next() {
     Bucket& bucket = buckets_[0];
     const Event first = bucket.events[left_++];
-    if (left_ == bucket.events.size()) {
-      bucket.events.clear();
+    if (left_ == bucket.size) {
+      bucket.size = 0;
       bucket.least = kNever;
       left_ = 0;
       filled_ &= ~uint64_t{1};
     }
     return first;
   }
+  /// Makes room first. Apart from push(), which is small without it.
+  void push_beyond(Bucket&, Event);
   /// The first of the earliest events leaves, and those beside it go to the buckets before theirs.
   Event spread(Bucket&);
 
   std::array<Bucket, 64> buckets_;  // the first: those at `last_`, but for one that has left
   uint64_t filled_ = 0;             // buckets, as bits
-  size_t left_ = 0;                 // so many of the first bucket
+  uint32_t left_ = 0;               // so many of the first bucket
   Picoseconds last_ = 0;
 };
 

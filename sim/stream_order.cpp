@@ -46,16 +46,20 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
     const BodyStreams* streams;
     const Op* ops;
     uint32_t first_op, num_ops;
+    uint8_t stream;  // dense: the only one, or kMany
   };
+  constexpr uint8_t kMany = kStreams;
   const auto called = std::make_unique_for_overwrite<Called[]>(plan.bodies.size());  // those that are used
   bodies.reserve(used_bodies.size());
   own_waits.reserve(num_own_waits);
   ops.reserve(num_ops);
   for (uint16_t b : used_bodies) {
     const Body& body = plan.bodies[b];
+    const StreamSet its = of_bodies[b].streams;
     const auto first_op = static_cast<uint32_t>(ops.size()), first_own_wait = static_cast<uint32_t>(own_waits.size());
     bodies.push_back({b, first_op});
-    called[b] = {&of_bodies[b], body.ops.data(), first_op, static_cast<uint32_t>(body.ops.size())};
+    called[b] = {&of_bodies[b], body.ops.data(), first_op, static_cast<uint32_t>(body.ops.size()),
+                 its.size() == 1 ? dense[*its.begin()] : kMany};
     add_ops(body, of_bodies[b], usage.first_op[b], first_own_wait);
     for (uint16_t op : body.waits) own_waits.push_back({op, dense[static_cast<size_t>(body.ops[op].stream)]});
   }
@@ -68,45 +72,57 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
   };
   std::vector<Recorded> events(program.num_events);
   Recorded* const recorded = events.data();
-  std::array<Visit*, kStreams> last{};  // of each stream
-  uint32_t tasks = 0;
-  Visit* visit = visits.get();
-  Wait* wait = waits.get();
+  Visit* const all_visits = visits.get();
+  Wait* const all_waits = waits.get();
+  // Of each stream: what says where its next visit is, counted from where.
+  struct Link {
+    uint32_t* place;
+    uint32_t from;
+  };
+  std::array<Link, kStreams> links;
+  for (size_t i = 0; i < streams.size(); ++i) links[i] = {&streams[i].first, 0};
+  uint32_t tasks = 0, made = 0, num_waits = 0;
   const auto num_calls = static_cast<uint32_t>(program.calls.size());
   for (uint32_t c = 0; c < num_calls; ++c) {
-    const Call call = program.calls[c];
-    const Called& body = called[call.body];
-    const Wait* const first_wait = wait;
-    const Sync* const end = program.syncs.data() + call.first_sync + call.num_syncs;
-    for (const Sync* next = end - call.num_syncs; next < end; ++next) {
-      const Sync sync = *next;
-      Recorded& event = recorded[sync.slot()];
-      if (sync.records()) {
-        event = {tasks + sync.op, dense[static_cast<size_t>(body.ops[sync.op].stream)]};
-      } else {
-        *wait = {event.ticket, sync.op, event.stream};
-        wait += event.ticket != kNoTicket;
+    const Call& call = program.calls[c];
+    const uint16_t b = call.body;
+    const Called& body = called[b];
+    const uint32_t first_wait = num_waits;
+    const auto pass_syncs = [&](const auto& stream_of) {
+      const Sync* const first = program.syncs.data() + call.first_sync;
+      for (const Sync *next = first, *const end = first + call.num_syncs; next < end; ++next) {
+        const Sync sync = *next;
+        Recorded& event = recorded[sync.slot()];
+        if (sync.records()) {
+          event = {tasks + sync.op, stream_of(sync.op)};
+        } else {
+          all_waits[num_waits] = {event.ticket, sync.op, event.stream};
+          num_waits += event.ticket != kNoTicket;
+        }
       }
-    }
-    const auto wait_of_call = static_cast<uint32_t>(first_wait - waits.get());
-    const auto waits_of_call = static_cast<uint16_t>(wait - first_wait);
-    for (const uint8_t stream : body.streams->streams) {
-      visit->call = c;
-      visit->first_ticket = tasks;
-      visit->first_wait = wait_of_call;
-      visit->next = 0;
-      visit->first_op = body.first_op + body.streams->first[stream];
-      visit->body = call.body;
-      visit->num_waits = waits_of_call;
-      if (Visit* const before = last[stream]) {
-        before->next = static_cast<uint32_t>(visit - before);
-      } else {
-        streams[dense[stream]].first = static_cast<uint32_t>(visit - visits.get());
-      }
-      last[stream] = visit++;
+    };
+    const auto visit = [&](uint8_t stream, uint32_t first_op) {
+      Visit& added = all_visits[made];
+      added.call = c;
+      added.first_ticket = tasks;
+      added.first_wait = first_wait;
+      added.first_op = first_op;
+      added.body = b;
+      added.num_waits = static_cast<uint16_t>(num_waits - first_wait);
+      Link& link = links[stream];
+      *link.place = made - link.from;
+      link = {&added.next, made++};
+    };
+    if (const uint8_t stream = body.stream; stream != kMany) {
+      pass_syncs([&](uint16_t) { return stream; });
+      visit(stream, body.first_op);
+    } else {
+      pass_syncs([&](uint16_t op) { return dense[static_cast<size_t>(body.ops[op].stream)]; });
+      for (const uint8_t its : body.streams->streams) visit(dense[its], body.first_op + body.streams->first[its]);
     }
     tasks += body.num_ops;
   }
+  for (size_t i = 0; i < streams.size(); ++i) *links[i].place = 0;
 }
 
 void StreamOrder::add_ops(const Body& body, const BodyStreams& of_body, uint32_t first_cost, uint32_t first_own_wait) {

@@ -111,13 +111,20 @@ TEST_P(Streams, DeadlockNamesTheTasks) {
   EXPECT_TRUE(result.timeline.spans.empty());
 }
 
-// A send whose receiver has no receive at all is as stuck as one that comes too late.
+// A send whose receiver has no receive at all is as stuck as one that comes too late. What went before it has ended,
+// and all of rank 1.
 TEST_P(Streams, MissingReceiveIsADeadlock) {
   PlanMaker make(2);
-  make.call(0, make.transfer("send", Kernel::send, make.channel(0, 1), Stream::misc));
-  EXPECT_EQ(run(make.plan, 0, 0, 0).error,
+  make.call(0, make.compute("F", 0));
+  make.call(0, make.transfer("send", Kernel::send, make.channel(0, 1), Stream::misc), {}, {0});
+  make.call(0, make.compute("F", 0), {0});
+  make.call(1, make.compute("F", 1));
+  make.call(1, make.compute("F", 1));
+  const SimulationResult result = run(make.plan, 0, 0, 0);
+  EXPECT_EQ(result.error,
             "deadlock: rank 0 send(layer 0, mb 0).0:send waits on f0>1 for rank 1, which never comes: "
             "its program has no such operation");
+  EXPECT_EQ(result.tasks, 3u);
 }
 
 // Rank 2 waits for a cycle that it is not part of: 2 waits for 0, 0 for 1, 1 for 0. The cycle alone is told.
