@@ -218,8 +218,9 @@ void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
   for (; ready; ready &= ready - 1) try_head(streams[std::countr_zero(ready)]);
 }
 
+// Inline: it has one caller, but the compiler does not know that.
 template <bool kShares>
-void EventLoop<kShares>::arrive(StreamHead& stream) {
+[[gnu::always_inline]] inline void EventLoop<kShares>::arrive(StreamHead& stream) {
   if constexpr (kShares) {
     if (!calls_.empty() && stream.task.op->first_compute && replay(stream)) return;
     stream.arrived = true;
