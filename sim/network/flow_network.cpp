@@ -17,24 +17,40 @@ uint32_t FlowNetwork::take_slot(uint32_t id) {
     slot = free_.back();
     free_.pop_back();
   }
-  if (id >= slots_.size()) slots_.resize(std::max<size_t>(id + 1, 2 * slots_.size()), kNone);
-  slots_[id] = slot;
+  flows_[slot].id = id;
+  if (!slots_.empty()) note_slot(slot);
   changed_ = true;
   return slot;
+}
+
+void FlowNetwork::note_slot(uint32_t slot) {
+  const uint32_t id = flows_[slot].id;
+  if (id >= slots_.size()) slots_.resize(std::max<size_t>(id + 1, 2 * slots_.size()), kNone);
+  slots_[id] = slot;
+}
+
+/// Most networks are never asked, and among many flows noting it would cost each of them a read from far away.
+uint32_t FlowNetwork::slot_of(uint32_t id) {
+  if (slots_.empty()) {
+    for (uint32_t slot = 0; slot < flows_.size(); ++slot) {
+      if (flows_[slot].id != kNone) note_slot(slot);
+    }
+  }
+  return slots_[id];
 }
 
 void FlowNetwork::start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
   pass(now);
   const uint32_t slot = take_slot(id);
-  flows_[slot] = {id, false, bytes, now_, 0, kInfinity, limit};
+  flows_[slot] = {id, kNone, bytes, now_, 0, kInfinity, limit};
   rates_.add(slot, limit, uses);
 }
 
 void FlowNetwork::join(double began, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
   const double rate = rates_.rate_alone(limit, uses);
   const uint32_t slot = take_slot(id);
-  flows_[slot] = {id, true, bytes, began, rate, began + bytes / rate, limit};
-  ends_.push({flows_[slot].end, id, slot});
+  flows_[slot] = {id, kNone, bytes, began, rate, began + bytes / rate, limit};
+  queue(slot);
   rates_.add(slot, limit, uses);
 }
 
@@ -44,7 +60,10 @@ bool FlowNetwork::idle() const {
 
 double FlowNetwork::next_end() {
   if (idle()) return kInfinity;
-  if (changed_ && (ends_.empty() || first_end().date > now_ + same_date_)) work_out();
+  if (changed_) {
+    drop_void();
+    if (ends_.empty() || ends_.first().date > now_ + same_date_) work_out();
+  }
   return first_end().date;
 }
 
@@ -62,8 +81,7 @@ uint32_t FlowNetwork::finish(double date) {
   ends_.pop();
   pass(date);
   rates_.remove(first.slot);
-  flows_[first.slot].id = kNone;
-  slots_[first.id] = kNone;
+  flows_[first.slot].id = flows_[first.slot].place = kNone;
   free_.push_back(first.slot);
   changed_ = true;
   return first.id;
@@ -77,7 +95,7 @@ void FlowNetwork::set_capacity(double now, uint32_t link, double capacity) {
 
 void FlowNetwork::reroute(double now, uint32_t id, std::span<const LinkUse> uses) {
   pass(now);
-  const uint32_t slot = slots_[id];
+  const uint32_t slot = slot_of(id);
   rates_.remove(slot);
   rates_.add(slot, flows_[slot].limit, uses);
   changed_ = true;
@@ -85,7 +103,7 @@ void FlowNetwork::reroute(double now, uint32_t id, std::span<const LinkUse> uses
 
 double FlowNetwork::rate(uint32_t id) {
   if (changed_) work_out();
-  return flows_[slots_[id]].rate;
+  return flows_[slot_of(id)].rate;
 }
 
 void FlowNetwork::work_out() {
@@ -94,7 +112,7 @@ void FlowNetwork::work_out() {
   for (uint32_t slot : rates_.work_out()) {
     Flow& flow = flows_[slot];
     const double rate = rates_.rate(slot);
-    if (flow.id == kNone || (flow.has_end && rate == flow.rate)) continue;
+    if (flow.id == kNone || (flow.place != kNone && rate == flow.rate)) continue;
     ++statistics_.changed;
     if (now_ > flow.since) flow.left = std::max(0.0, flow.left - flow.rate * (now_ - flow.since));
     flow.since = now_;
@@ -107,16 +125,36 @@ void FlowNetwork::work_out() {
 void FlowNetwork::update_end(uint32_t slot) {
   Flow& flow = flows_[slot];
   flow.end = flow.left <= 0 ? now_ : flow.rate > 0 ? now_ + flow.left / flow.rate : kInfinity;
-  if (!flow.has_end) {
-    flow.has_end = true;
-    ends_.push({flow.end, flow.id, slot});
-  } else if (flow.end < ends_.date(slot)) {
-    ends_.advance(slot, flow.end);
+  if (flow.place == kNone || flow.end < ends_.at(flow.place).date) queue(slot);
+}
+
+/// With its end.
+void FlowNetwork::queue(uint32_t slot) {
+  Flow& flow = flows_[slot];
+  if (flow.place != kNone && ends_.is_alone(flow.place)) {
+    ends_.move(flow.place, flow.end);
+  } else {
+    flow.place = ends_.push({flow.end, flow.id, slot});
+  }
+}
+
+/// Until the first of them says when its flow ends, or none is left.
+void FlowNetwork::drop_void() {
+  while (!ends_.empty()) {
+    const uint32_t slot = ends_.first().slot;
+    Flow& flow = flows_[slot];
+    const bool counts = flow.place == ends_.first_place();
+    if (counts && flow.end == ends_.first().date) return;
+    if (!counts || !ends_.is_alone(flow.place)) {
+      ends_.pop();
+      if (counts) flow.place = kNone;
+    }
+    if (counts) queue(slot);
   }
 }
 
 const Dated& FlowNetwork::first_end() {
-  while (ends_.first().date < flows_[ends_.first().slot].end) ends_.delay_first(flows_[ends_.first().slot].end);
+  drop_void();
   return ends_.first();
 }
 

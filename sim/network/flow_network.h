@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/network/date_heap.h"
+#include "sim/network/date_queue.h"
 #include "sim/network/max_min.h"
 
 namespace pgram::sim {
@@ -60,23 +60,28 @@ class FlowNetwork {
   /// Its bytes and end are worked out only where its rate changes.
   struct Flow {
     uint32_t id = kNone;
-    bool has_end = false;  // is in ends_
-    double left = 0;       // bytes at time `since`
+    uint32_t place = kNone;  // in ends_, with a date that is not after `end`; kNone: its end is not known yet
+    double left = 0;         // bytes at time `since`
     double since = 0, rate = 0, end = 0, limit = 0;
   };
 
   void pass(double now) { now_ = now > now_ ? now : now_; }
   uint32_t take_slot(uint32_t id);
+  void note_slot(uint32_t slot);
+  uint32_t slot_of(uint32_t id);
   void work_out();
   void update_end(uint32_t slot);
+  void queue(uint32_t slot);
+  void drop_void();
   const Dated& first_end();
 
   MaxMin rates_;
   double same_date_, now_ = 0;
-  bool changed_ = false;                // since rates were worked out
-  std::vector<Flow> flows_;             // by slot
-  std::vector<uint32_t> free_, slots_;  // slots_: by the caller's id
-  DateHeap<true> ends_;                 // an entry's date may be too early, never too late
+  bool changed_ = false;         // since rates were worked out
+  std::vector<Flow> flows_;      // by slot
+  std::vector<uint32_t> free_;   // slots
+  std::vector<uint32_t> slots_;  // by the caller's id, once it is asked for
+  DateQueue ends_;               // those that are no flow's place are void
   Statistics statistics_;
 };
 

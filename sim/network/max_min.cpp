@@ -1,8 +1,8 @@
 #include "sim/network/max_min.h"
 
 #include <algorithm>
-#include <bit>
 #include <functional>
+#include <utility>
 
 namespace pgram::sim {
 
@@ -21,55 +21,68 @@ void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
   }
   Flow& flow = flows_[slot];
   flow.limit = limit;
-  flow.first_use = take_room(static_cast<uint32_t>(uses.size()), flow.room);
+  flow.room = uses_.take(static_cast<uint32_t>(uses.size()));
   flow.num_uses = 0;
   for (const LinkUse& use : uses) {
     if (use.weight <= 0) continue;
     Link& link = links_[use.link];
-    if (!link.users.empty() && link.users.back().slot == slot) {  // its second time there
-      User& user = link.users.back();
-      user.weight = uses_[user.use].weight += use.weight;
+    if (User* const last = last_user(link); last && last->slot == slot) {  // its second time there
+      last->weight = uses_[last->use].weight += use.weight;
       continue;
     }
-    const uint32_t number = flow.first_use + flow.num_uses++;
-    uses_[number] = {use.link, static_cast<uint32_t>(link.users.size()), use.weight};
-    link.users.push_back({slot, number, use.weight});
+    const uint32_t number = flow.room.first + flow.num_uses++;
+    uses_[number] = {use.link, link.num_users, use.weight};
+    add_user(link, {slot, number, use.weight});
     // Whoever is alone on a link is held back by his bound.
-    if (link.users.size() > 1) reach(use.link);
+    if (link.num_users > 1) reach(use.link);
   }
   find_bound(flow);
   find_lowest(slot);
   mark_changed(slot);
 }
 
+MaxMin::User* MaxMin::last_user(const Link& link) {
+  return link.num_users ? &users_[link.room.first + link.num_users - 1] : nullptr;
+}
+
+void MaxMin::add_user(Link& link, const User& user) {
+  if (link.num_users == link.room.places) {
+    const auto larger = users_.take(link.num_users + 1);
+    for (uint32_t i = 0; i < link.num_users; ++i) users_[larger.first + i] = users_[link.room.first + i];
+    if (link.room.places > 0) users_.give_back(link.room);
+    link.room = larger;
+  }
+  users_[link.room.first + link.num_users++] = user;
+}
+
 void MaxMin::remove(uint32_t slot) {
-  Flow& flow = flows_[slot];
-  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
-    Link& link = links_[uses_[u].link];
-    const User last = link.users.back();
-    link.users[uses_[u].place] = last;
-    uses_[last.use].place = uses_[u].place;
-    link.users.pop_back();
-    if (link.users.empty()) {
+  const Flow& flow = flows_[slot];
+  for (const Use& use : uses_of(flow)) {
+    Link& link = links_[use.link];
+    const User last = *last_user(link);
+    users_[link.room.first + use.place] = last;
+    uses_[last.use].place = use.place;
+    if (--link.num_users == 0) {
+      users_.give_back(std::exchange(link.room, {}));
       link.level = kInfinity;
     } else if (link.level < kInfinity) {
-      reach(uses_[u].link);
+      reach(use.link);
     }
   }
-  free_room_[flow.room].push_back(flow.first_use);
+  uses_.give_back(flow.room);
 }
 
 void MaxMin::set_capacity(uint32_t link, double capacity) {
   links_[link].capacity = capacity;
   reach(link);
-  for (const User& user : links_[link].users) {
+  for (const User& user : users_of(links_[link])) {
     Flow& flow = flows_[user.slot];
     const double bound = flow.bound;
     find_bound(flow);
     if (flow.bound == bound) continue;
     find_lowest(user.slot);
     mark_changed(user.slot);
-    for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) reach(uses_[u].link);
+    for (const Use& use : uses_of(flow)) reach(use.link);
   }
 }
 
@@ -114,10 +127,10 @@ std::span<const uint32_t> MaxMin::work_out() {
 /// The level at which the link is full, from the bounds of its flows elsewhere.
 double MaxMin::fill(uint32_t number) {
   const Link& link = links_[number];
-  if (link.users.size() < 2) return kInfinity;
+  if (link.num_users < 2) return kInfinity;
   filling_.clear();
   double wanted = 0, rising = 0;
-  for (const User& user : link.users) {
+  for (const User& user : users_of(link)) {
     Bound& bound = bounds_[user.slot];
     touched_ += bound.seen != call_;
     bound.seen = call_;
@@ -174,13 +187,12 @@ void MaxMin::open(uint32_t number) {
   Link& link = links_[number];
   const double old = link.level;
   link.level = kInfinity;
-  for (const User& user : link.users) {
+  for (const User& user : users_of(link)) {
     const Bound& bound = bounds_[user.slot];
     if (bound.link == number) {
       find_lowest(user.slot);
       mark_changed(user.slot);
-      const Flow& flow = flows_[user.slot];
-      for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) widen(uses_[u].link, old);
+      for (const Use& use : uses_of(flows_[user.slot])) widen(use.link, old);
     } else if (bound.link != kNone && bound.second >= old) {
       // The link that holds the flow back, at this same level, may have counted on this one.
       find_lowest(user.slot);
@@ -214,7 +226,7 @@ void MaxMin::fix(uint32_t number) {
   if (level >= link.before * (1 - kRounding) && level <= link.before * (1 + kRounding)) level = link.before;
   if (level == link.level) return;
   link.level = level;
-  for (const User& user : link.users) lower_level(user.slot, number, level);
+  for (const User& user : users_of(link)) lower_level(user.slot, number, level);
 }
 
 void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
@@ -230,9 +242,8 @@ void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
     return;
   }
   mark_changed(slot);
-  const Flow& flow = flows_[slot];
-  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
-    const uint32_t other = uses_[u].link;
+  for (const Use& use : uses_of(flows_[slot])) {
+    const uint32_t other = use.link;
     Link& o = links_[other];
     if (other == link || o.state == State::fixed) continue;
     if (o.state == State::reached) {
@@ -250,9 +261,7 @@ void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
 
 void MaxMin::find_bound(Flow& flow) const {
   flow.bound = flow.limit;
-  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
-    flow.bound = std::min(flow.bound, links_[uses_[u].link].capacity / uses_[u].weight);
-  }
+  for (const Use& use : uses_of(flow)) flow.bound = std::min(flow.bound, links_[use.link].capacity / use.weight);
 }
 
 double MaxMin::rate_alone(double limit, std::span<const LinkUse> uses) const {
@@ -271,12 +280,12 @@ void MaxMin::find_lowest(uint32_t slot) {
   bound.lowest = flow.bound;
   bound.second = kInfinity;
   bound.link = kNone;
-  for (uint32_t u = flow.first_use; u < flow.first_use + flow.num_uses; ++u) {
-    const double level = links_[uses_[u].link].level;
+  for (const Use& use : uses_of(flow)) {
+    const double level = links_[use.link].level;
     if (level < bound.lowest) {
       bound.second = bound.lowest;
       bound.lowest = level;
-      bound.link = uses_[u].link;
+      bound.link = use.link;
     } else {
       bound.second = std::min(bound.second, level);
     }
@@ -287,18 +296,6 @@ void MaxMin::mark_changed(uint32_t slot) {
   if (bounds_[slot].changed) return;
   bounds_[slot].changed = true;
   changed_.push_back(slot);
-}
-
-uint32_t MaxMin::take_room(uint32_t num_uses, uint32_t& room) {
-  room = static_cast<uint32_t>(std::bit_width(std::max(num_uses, 1U) - 1));
-  if (room >= free_room_.size()) free_room_.resize(room + 1);
-  if (free_room_[room].empty()) {
-    uses_.resize(uses_.size() + (size_t{1} << room));
-    return static_cast<uint32_t>(uses_.size() - (size_t{1} << room));
-  }
-  const uint32_t first = free_room_[room].back();
-  free_room_[room].pop_back();
-  return first;
 }
 
 }  // namespace pgram::sim

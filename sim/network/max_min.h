@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/network/rooms.h"
+
 namespace pgram::sim {
 
 /// How much of a link a flow uses: bytes over the link per byte of the flow's progress. A send uses each link of its
@@ -53,7 +55,8 @@ class MaxMin {
   struct Flow {
     double limit = 0;
     double bound = 0;  // the lower of the limit and what its links would give it alone
-    uint32_t first_use = 0, num_uses = 0, room = 0;
+    Rooms<Use>::Room room;
+    uint32_t num_uses = 0;
   };
   /// What holds a flow back: the lowest of its bound and its links' levels, and for that link's eyes the second lowest.
   struct Bound {
@@ -75,10 +78,16 @@ class MaxMin {
     State state = State::idle;
     bool stale = false;    // candidate is only a lower bound, or has to be looked at again
     bool widened = false;  // in widened_
-    std::vector<User> users;
+    uint32_t num_users = 0;
+    Rooms<User>::Room room;  // of its users
   };
+  static_assert(sizeof(Link) == 64);
 
-  uint32_t take_room(uint32_t num_uses, uint32_t& room);
+  std::span<const Use> uses_of(const Flow& flow) const { return uses_.list(flow.room, flow.num_uses); }
+  std::span<const User> users_of(const Link& link) const { return users_.list(link.room, link.num_users); }
+  User* last_user(const Link& link);  // null: it has none
+  void add_user(Link& link, const User& user);
+
   void find_bound(Flow& flow) const;
   void find_lowest(uint32_t slot);
   void mark_changed(uint32_t slot);
@@ -94,8 +103,8 @@ class MaxMin {
   std::vector<Link> links_;
   std::vector<Flow> flows_;    // by slot
   std::vector<Bound> bounds_;  // by slot
-  std::vector<Use> uses_;
-  std::vector<std::vector<uint32_t>> free_room_;  // in uses_, by the logarithm of its size
+  Rooms<Use> uses_;
+  Rooms<User> users_;
 
   std::vector<uint32_t> reached_, widened_;         // links
   std::vector<std::pair<double, uint32_t>> stops_;  // a heap of links; those whose stop is now another are void

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "sim/network/date_heap.h"
+#include "sim/network/date_queue.h"
 #include "sim/network/fluid_problem.h"
 
 namespace pgram::sim {
@@ -17,8 +17,8 @@ class Replay {
  public:
   Replay(const FluidProblem& problem, FluidTimes& times)
       : problem_(problem), times_(times), network_(capacities(problem), kSameDate) {
+    index_steps();
     index_successors();
-    index_ways();
     const size_t num_tasks = problem.tasks.size();
     times.start.assign(num_tasks, std::numeric_limits<double>::quiet_NaN());
     times.finish = times.start;
@@ -43,16 +43,44 @@ class Replay {
   }
 
  private:
-  struct Way {
-    double latency = 0;
-    uint32_t first_link = 0, num_links = 0;  // into FluidProblem::route_links
+  /// All that a task needs to begin, in one place: in a large problem every other one is far away.
+  struct Step {
+    double latency = 0, work = 0;
+    uint32_t first_link = 0, num_links = 0;  // into FluidProblem::route_links; kHost: the number of its link
   };
+  static constexpr uint32_t kHost = ~0U;
 
   static std::vector<double> capacities(const FluidProblem& problem) {
     std::vector<double> all;
     for (const FluidLink& link : problem.links) all.push_back(link.bytes_per_second);
     all.insert(all.end(), problem.hosts.begin(), problem.hosts.end());
     return all;
+  }
+
+  void index_steps() {
+    const std::vector<double> latencies = latencies_of_routes();
+    const auto first_host = static_cast<uint32_t>(problem_.links.size());
+    steps_.reserve(problem_.tasks.size());
+    for (const FluidTask& task : problem_.tasks) {
+      if (task.is_message) {
+        const FluidRoute& route = problem_.routes[task.place];
+        steps_.push_back({latencies[task.place], task.work, route.first, route.count});
+      } else {
+        steps_.push_back({0, task.work, first_host + task.place, kHost});
+      }
+    }
+  }
+
+  std::vector<double> latencies_of_routes() const {
+    std::vector<double> latencies;
+    latencies.reserve(problem_.routes.size());
+    for (const FluidRoute& route : problem_.routes) {
+      double& latency = latencies.emplace_back();
+      for (uint32_t i = 0; i < route.count; ++i) {
+        latency += problem_.links[problem_.route_links[route.first + i]].latency;
+      }
+    }
+    return latencies;
   }
 
   void index_successors() {
@@ -72,17 +100,6 @@ class Replay {
     }
   }
 
-  void index_ways() {
-    ways_.reserve(problem_.routes.size());
-    for (const FluidRoute& route : problem_.routes) {
-      double latency = 0;
-      for (uint32_t i = 0; i < route.count; ++i) {
-        latency += problem_.links[problem_.route_links[route.first + i]].latency;
-      }
-      ways_.push_back({latency, route.first, route.count});
-    }
-  }
-
   /// Everything that happens at now_, before rates are worked out again.
   void pass_date() {
     while (!waiting_.empty() && waiting_.first().date <= now_ + kSameDate) {
@@ -99,31 +116,32 @@ class Replay {
 
   void start(uint32_t task) {
     times_.start[task] = now_;
-    const FluidTask& t = problem_.tasks[task];
-    const double latency = t.is_message ? ways_[t.place].latency : 0;
-    if (latency > 0) {
-      __builtin_prefetch(&problem_.route_links[ways_[t.place].first_link]);
-      waiting_.push({now_ + latency, task, 0});
+    __builtin_prefetch(&first_successor_[task]);
+    __builtin_prefetch(&times_.finish[task], 1);
+    const Step& step = steps_[task];
+    if (step.latency > 0) {
+      __builtin_prefetch(problem_.route_links.data() + step.first_link);
+      waiting_.push({now_ + step.latency, task, 0});
     } else {
       begin_work(task);
     }
   }
 
   void begin_work(uint32_t task) {
-    const FluidTask& t = problem_.tasks[task];
-    if (t.work == 0) {
+    const Step& step = steps_[task];
+    __builtin_prefetch(successors_.data() + first_successor_[task]);
+    if (step.work == 0) {
       ready_to_end_.push_back(task);
       return;
     }
     // Routes say only which links: so little of a large problem comes into the cache.
     uses_.clear();
-    if (t.is_message) {
-      const Way& way = ways_[t.place];
-      for (uint32_t i = 0; i < way.num_links; ++i) uses_.push_back({problem_.route_links[way.first_link + i], 1});
+    if (step.num_links == kHost) {
+      uses_.push_back({step.first_link, 1});
     } else {
-      uses_.push_back({static_cast<uint32_t>(problem_.links.size()) + t.place, 1});
+      for (uint32_t i = 0; i < step.num_links; ++i) uses_.push_back({problem_.route_links[step.first_link + i], 1});
     }
-    network_.start(now_, task, t.work, kInfinity, uses_);
+    network_.start(now_, task, step.work, kInfinity, uses_);
   }
 
   /// Tasks without work, which may start further ones at the same date.
@@ -139,6 +157,7 @@ class Replay {
     times_.finish[task] = now_;
     ++times_.num_finished;
     for (uint32_t i = first_successor_[task]; i < first_successor_[task + 1]; ++i) {
+      __builtin_prefetch(&steps_[successors_[i]]);
       if (--missing_[successors_[i]] == 0) start(successors_[i]);
     }
   }
@@ -147,11 +166,11 @@ class Replay {
   FluidTimes& times_;
   FlowNetwork network_;
   double now_ = 0;
-  DateHeap<false> waiting_;  // messages in their latency
+  DateQueue waiting_;  // messages in their latency
   std::vector<uint32_t> ready_to_end_;
+  std::vector<Step> steps_;        // of each task
   std::vector<uint32_t> missing_;  // predecessors that have not ended
   std::vector<uint32_t> first_successor_, successors_;
-  std::vector<Way> ways_;      // the routes
   std::vector<LinkUse> uses_;  // of the task that begins
 };
 
