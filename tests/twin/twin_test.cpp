@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
 #include "cuda_backend/cuda_backend.h"
+#include "sim/cost_tables.h"
 #include "sim/costs.h"
 #include "sim/simulate.h"
 #include "tests/cpu_backend/training.h"
@@ -41,10 +43,12 @@ std::map<std::string, Cost> costs_of(const Plan& plan, const Cluster& cluster) {
   const sim::PathsSeen seen = sim::paths_seen(cluster, options);
   const auto wirings = std::make_shared<const sim::Wirings>(sim::find_wirings(index, cluster, seen));
   const sim::Costs costs(index, wirings, cluster, options);
+  std::vector<uint32_t> ranks(plan.mesh.ranks());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  const sim::CostTables tables(index, costs, ranks, {}, false);
   std::map<std::string, Cost> by_text;
-  for (uint32_t rank = 0; rank < plan.mesh.ranks(); ++rank) {
-    std::vector<sim::OpCost> table(usage.first_op.back());
-    costs.fill_tables(rank, 1.0, table.data(), nullptr);
+  for (const uint32_t rank : ranks) {
+    const sim::OpCost* const table = tables.costs(rank);
     const Program& program = plan.programs[plan.role(rank)];
     for (uint32_t call = 0; call < program.calls.size(); ++call) {
       const uint16_t body = program.calls[call].body;
