@@ -58,7 +58,6 @@ void EventLoop<kShares>::pass(StreamHead& stream, const RankCalls& calls, Picose
   }
   ended_ += end - begin;
   stream.done = std::max(stream.done, calls.since + spans[end - 1].end);
-  last_end_ = std::max(last_end_, stream.done);
   stream.waits_met = 0;
   bool has_more = true;
   const auto leave_call = [&] {

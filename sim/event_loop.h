@@ -240,7 +240,6 @@ class EventLoop {
   size_t num_due_ = 0;
   uint64_t ended_ = 0;
   Picoseconds now_ = 0;
-  Picoseconds last_end_ = 0;  // of calls that run as one; of all others the streams know it
 };
 
 }  // namespace pgram::sim

@@ -69,7 +69,6 @@ Outcome EventLoop<kShares>::run() {
     while (num_due_) free_stream(streams_[due_[--num_due_]]);
   } while (next_event());
   Outcome outcome;
-  outcome.makespan = last_end_;
   for (const StreamHead& stream : streams_) outcome.makespan = std::max(outcome.makespan, stream.done);
   outcome.tasks = ended_;
   std::ranges::stable_sort(held_back_, {}, &Contention::span);
