@@ -29,18 +29,33 @@ namespace {
 
 using namespace pgram;
 
-/// Of 11 runs, or of as many as begin within the budget.
-double median_ms(const std::function<void()>& work, double budget_ms = 4000) {
+double cpu_ms(const std::function<void()>& work) {
+  const std::clock_t begin = std::clock();
+  work();
+  return 1e3 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+/// Of 11 runs, or of as many as begin within 4 seconds.
+double median_ms(const std::function<void()>& work) {
   std::vector<double> times;
-  double sum = 0;
-  while (times.size() < 11 && sum < budget_ms) {
-    const std::clock_t begin = std::clock();
-    work();
-    times.push_back(1e3 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
-    sum += times.back();
+  for (double sum = 0; times.size() < 11 && sum < 4000; sum += times.back()) times.push_back(cpu_ms(work));
+  return median(times);
+}
+
+/// Of each, run in turn: a shared machine is slower for a second and faster for the next, and so it is for all of them.
+std::vector<double> medians_in_turn(const std::vector<std::function<void()>>& works, int rounds) {
+  std::vector<std::vector<double>> times(works.size());
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < works.size(); ++i) times[i].push_back(cpu_ms(works[i]));
   }
-  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  return times[times.size() / 2];
+  std::vector<double> medians;
+  for (std::vector<double>& of_work : times) medians.push_back(median(std::move(of_work)));
+  return medians;
 }
 
 /// "VmHWM" (the peak) or "VmRSS" (now) of this process.
@@ -88,15 +103,18 @@ double bare_ms(uint64_t tasks) {
   });
 }
 
-void report_engine(const char* what, const std::shared_ptr<const Plan>& plan, const Cluster& cluster,
-                   const SimulationOptions& options, double aim) {
-  SimulationResult result;
-  const double ms = median_ms([&] { result = simulate(plan, cluster, options); });
-  std::printf("  %-38s %9.2f ms %11lu tasks %8.1f M tasks/s %6.1f x bare", what, ms,
-              static_cast<unsigned long>(result.tasks), static_cast<double>(result.tasks) / ms / 1e3,
-              ms / bare_ms(result.tasks));
+void print_engine(const char* what, uint64_t tasks, double ms, double aim) {
+  std::printf("  %-38s %9.2f ms %11lu tasks %8.1f M tasks/s %6.1f x bare", what, ms, static_cast<unsigned long>(tasks),
+              static_cast<double>(tasks) / ms / 1e3, ms / bare_ms(tasks));
   if (aim > 0) std::printf("   (aim: %.0f)", aim);
   std::printf("\n");
+}
+
+void report_engine(const char* what, const std::shared_ptr<const Plan>& plan, const Cluster& cluster,
+                   const SimulationOptions& options) {
+  SimulationResult result;
+  const double ms = median_ms([&] { result = simulate(plan, cluster, options); });
+  print_engine(what, result.tasks, ms, 0);
 }
 
 void bench_engines() {
@@ -108,11 +126,17 @@ void bench_engines() {
   options.laws.latency = 100;
   for (bool spans : {false, true}) {
     options.keep_spans = spans;
+    uint64_t tasks = 0;
+    const auto work = [&](Engine engine) {
+      return [&plan, &tasks, options, engine]() mutable {
+        options.engine = engine;
+        tasks = simulate(plan, Cluster(), options).tasks;
+      };
+    };
+    const std::vector<double> medians = medians_in_turn({work(Engine::evaluator), work(Engine::events)}, 61);
     const std::string tail = spans ? ", spans and memory kept" : "";
-    options.engine = Engine::evaluator;
-    report_engine(("evaluator" + tail).c_str(), plan, Cluster(), options, spans ? 0 : 50);
-    options.engine = Engine::events;
-    report_engine(("event loop" + tail).c_str(), plan, Cluster(), options, spans ? 0 : 12);
+    print_engine(("evaluator" + tail).c_str(), tasks, medians[0], spans ? 0 : 50);
+    print_engine(("event loop" + tail).c_str(), tasks, medians[1], spans ? 0 : 12);
   }
 }
 
@@ -161,18 +185,18 @@ void bench_large() {
   options.collective_share = 0;
   whole("analytic", 0);
   options.engine = Engine::events;
-  report_engine("event loop", plan, cluster, options, 0);
+  report_engine("event loop", plan, cluster, options);
   options.engine = Engine::evaluator;
-  report_engine("evaluator", plan, cluster, options, 0);
+  report_engine("evaluator", plan, cluster, options);
   options.keep_spans = true;
-  report_engine("evaluator, spans and memory kept", plan, cluster, options, 0);
+  report_engine("evaluator, spans and memory kept", plan, cluster, options);
   options.keep_spans = false;
   options.slow_ranks = {{5, 1.3}};
-  report_engine("evaluator, one rank slow", plan, cluster, options, 0);
+  report_engine("evaluator, one rank slow", plan, cluster, options);
   options = {};
   options.keep_spans = false;
   options.slow_ranks = {{5, 1.3}};
-  report_engine("flow, one rank slow", plan, cluster, options, 0);
+  report_engine("flow, one rank slow", plan, cluster, options);
 }
 
 /// The same layout on a sixteenth of the GPUs, every rank simulated.
@@ -186,45 +210,48 @@ void bench_unfolded() {
   options.keep_spans = false;
   options.unfold = true;
   options.engine = Engine::events;
-  report_engine("event loop, flow (aim: 2000 ms)", plan, cluster, options, 0);
+  report_engine("event loop, flow (aim: 2000 ms)", plan, cluster, options);
   std::printf("    plan and simulate take %.0f MB   (aim: 2000)\n",
               peak_mb([&] { simulate(large.plan(), cluster, options); }));
   options.network = NetworkLevel::analytic;
   options.collective_share = 0;
-  report_engine("event loop, analytic", plan, cluster, options, 0);
+  report_engine("event loop, analytic", plan, cluster, options);
   options.engine = Engine::evaluator;
-  report_engine("evaluator, analytic", plan, cluster, options, 0);
+  report_engine("evaluator, analytic", plan, cluster, options);
 }
 
 /// Times over n log2 n, relative to the first case's.
-class Growth {
- public:
-  void report(const LargeCase& large, const SimulationOptions& options, bool by_ranks) {
-    const auto plan = large.plan();
-    SimulationResult result;
-    const double ms = median_ms([&] { result = simulate(plan, large.cluster, options); }, 700);
-    const double n = by_ranks ? plan->mesh.ranks() : static_cast<double>(result.tasks);
-    const double scaled = ms / (n * std::log2(n));
-    if (first_ == 0) first_ = scaled;
-    std::printf("  %6u ranks %4u micro-batches %9lu tasks %9.2f ms %6.2f x n log n\n", plan->mesh.ranks(),
-                micro_batches(large.layout, large.work), static_cast<unsigned long>(result.tasks), ms, scaled / first_);
+void report_growth(const std::vector<LargeCase>& cases, const SimulationOptions& options, bool by_ranks) {
+  std::vector<uint64_t> tasks(cases.size());
+  std::vector<std::function<void()>> works;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    works.push_back([plan = cases[i].plan(), &cluster = cases[i].cluster, &options, &count = tasks[i]] {
+      count = simulate(plan, cluster, options).tasks;
+    });
   }
-
- private:
-  double first_ = 0;
-};
+  const std::vector<double> medians = medians_in_turn(works, 9);
+  double first = 0;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const LargeCase& large = cases[i];
+    const double n = static_cast<double>(by_ranks ? large.layout.ranks() : tasks[i]);
+    const double scaled = medians[i] / (n * std::log2(n));
+    if (i == 0) first = scaled;
+    std::printf("  %6lu ranks %4u micro-batches %9lu tasks %9.2f ms %6.2f x n log n\n",
+                static_cast<unsigned long>(large.layout.ranks()), micro_batches(large.layout, large.work),
+                static_cast<unsigned long>(tasks[i]), medians[i], scaled / first);
+  }
+}
 
 void bench_growth() {
   SimulationOptions options;
   options.keep_spans = false;
   std::printf("\nThe same with twice the ranks, folded, flow; n: ranks:\n");
-  Growth folded, unfolded, tasks;
-  for (uint32_t dp = 8; dp <= 128; dp *= 2) folded.report(LargeCase(dp, 16), options, true);
+  report_growth({{8, 16}, {16, 16}, {32, 16}, {64, 16}, {128, 16}}, options, true);
   std::printf("with twice the micro-batches, folded, flow; n: tasks:\n");
-  for (uint32_t batches = 16; batches <= 256; batches *= 2) tasks.report(LargeCase(8, batches), options, false);
+  report_growth({{8, 16}, {8, 32}, {8, 64}, {8, 128}, {8, 256}}, options, false);
   std::printf("with twice the ranks, nothing folded, flow; n: tasks:\n");
   options.unfold = true;
-  for (uint32_t dp = 1; dp <= 8; dp *= 2) unfolded.report(LargeCase(dp, 16), options, false);
+  report_growth({{1, 16}, {2, 16}, {4, 16}, {8, 16}}, options, false);
 }
 
 }  // namespace
