@@ -24,7 +24,7 @@ namespace {
 using namespace pgram;
 using pgram::test::Folder;
 
-constexpr int kRuns = 7, kRunsOfSimGrid = 3;
+constexpr int kRuns = 15, kRunsOfSimGrid = 3;
 
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
