@@ -21,7 +21,7 @@ void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
   }
   Flow& flow = flows_[slot];
   flow.limit = limit;
-  flow.room = uses_.take(static_cast<uint32_t>(uses.size()));
+  flow.block = uses_.take(static_cast<uint32_t>(uses.size()));
   flow.num_uses = 0;
   for (const LinkUse& use : uses) {
     if (use.weight <= 0) continue;
@@ -30,7 +30,7 @@ void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
       last->weight = uses_[last->use].weight += use.weight;
       continue;
     }
-    const uint32_t number = flow.room.first + flow.num_uses++;
+    const uint32_t number = flow.block.first + flow.num_uses++;
     uses_[number] = {use.link, link.num_users, use.weight};
     add_user(link, {slot, number, use.weight});
     // Whoever is alone on a link is held back by his bound.
@@ -42,17 +42,17 @@ void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
 }
 
 MaxMin::User* MaxMin::last_user(const Link& link) {
-  return link.num_users ? &users_[link.room.first + link.num_users - 1] : nullptr;
+  return link.num_users ? &users_[link.block.first + link.num_users - 1] : nullptr;
 }
 
 void MaxMin::add_user(Link& link, const User& user) {
-  if (link.num_users == link.room.places) {
+  if (link.num_users == link.block.places) {
     const auto larger = users_.take(link.num_users + 1);
-    for (uint32_t i = 0; i < link.num_users; ++i) users_[larger.first + i] = users_[link.room.first + i];
-    if (link.room.places > 0) users_.give_back(link.room);
-    link.room = larger;
+    for (uint32_t i = 0; i < link.num_users; ++i) users_[larger.first + i] = users_[link.block.first + i];
+    if (link.block.places > 0) users_.give_back(link.block);
+    link.block = larger;
   }
-  users_[link.room.first + link.num_users++] = user;
+  users_[link.block.first + link.num_users++] = user;
 }
 
 void MaxMin::remove(uint32_t slot) {
@@ -60,16 +60,16 @@ void MaxMin::remove(uint32_t slot) {
   for (const Use& use : uses_of(flow)) {
     Link& link = links_[use.link];
     const User last = *last_user(link);
-    users_[link.room.first + use.place] = last;
+    users_[link.block.first + use.place] = last;
     uses_[last.use].place = use.place;
     if (--link.num_users == 0) {
-      users_.give_back(std::exchange(link.room, {}));
+      users_.give_back(std::exchange(link.block, {}));
       link.level = kInfinity;
     } else if (link.level < kInfinity) {
       reach(use.link);
     }
   }
-  uses_.give_back(flow.room);
+  uses_.give_back(flow.block);
 }
 
 void MaxMin::set_capacity(uint32_t link, double capacity) {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "sim/network/rooms.h"
+#include "sim/network/list_pool.h"
 
 namespace pgram::sim {
 
@@ -55,7 +55,7 @@ class MaxMin {
   struct Flow {
     double limit = 0;
     double bound = 0;  // the lower of the limit and what its links would give it alone
-    Rooms<Use>::Room room;
+    ListPool<Use>::Block block;
     uint32_t num_uses = 0;
   };
   /// What holds a flow back: the lowest of its bound and its links' levels, and for that link's eyes the second lowest.
@@ -79,12 +79,12 @@ class MaxMin {
     bool stale = false;    // candidate is only a lower bound, or has to be looked at again
     bool widened = false;  // in widened_
     uint32_t num_users = 0;
-    Rooms<User>::Room room;  // of its users
+    ListPool<User>::Block block;  // of its users
   };
   static_assert(sizeof(Link) == 64);
 
-  std::span<const Use> uses_of(const Flow& flow) const { return uses_.list(flow.room, flow.num_uses); }
-  std::span<const User> users_of(const Link& link) const { return users_.list(link.room, link.num_users); }
+  std::span<const Use> uses_of(const Flow& flow) const { return uses_.list(flow.block, flow.num_uses); }
+  std::span<const User> users_of(const Link& link) const { return users_.list(link.block, link.num_users); }
   User* last_user(const Link& link);  // null: it has none
   void add_user(Link& link, const User& user);
 
@@ -103,8 +103,8 @@ class MaxMin {
   std::vector<Link> links_;
   std::vector<Flow> flows_;    // by slot
   std::vector<Bound> bounds_;  // by slot
-  Rooms<Use> uses_;
-  Rooms<User> users_;
+  ListPool<Use> uses_;
+  ListPool<User> users_;
 
   std::vector<uint32_t> reached_, widened_;         // links
   std::vector<std::pair<double, uint32_t>> stops_;  // a heap of links; those whose stop is now another are void

@@ -8,16 +8,16 @@
 
 namespace pgram::sim {
 
-/// Each list has a room of a power of two of places. Rooms that are given back are taken again, so that the array grows
-/// with what is in use at once, and what is used together lies together.
+/// Each list has a block of a power of two of places. Blocks that are given back are taken again, so that the array
+/// grows with what is in use at once, and what is used together lies together.
 template <typename T>
-class Rooms {
+class ListPool {
  public:
-  struct Room {
+  struct Block {
     uint32_t first = 0, places = 0;
   };
 
-  Room take(uint32_t at_least) {
+  Block take(uint32_t at_least) {
     const uint32_t places = std::bit_ceil(at_least);
     std::vector<uint32_t>& free = free_[std::countr_zero(places)];
     if (free.empty()) {
@@ -28,9 +28,9 @@ class Rooms {
     free.pop_back();
     return {first, places};
   }
-  void give_back(Room room) { free_[std::countr_zero(room.places)].push_back(room.first); }
+  void give_back(Block block) { free_[std::countr_zero(block.places)].push_back(block.first); }
 
-  std::span<const T> list(Room room, uint32_t count) const { return {all_.data() + room.first, count}; }
+  std::span<const T> list(Block block, uint32_t count) const { return {all_.data() + block.first, count}; }
   T& operator[](uint32_t place) { return all_[place]; }
 
  private:
