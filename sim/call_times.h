@@ -1,4 +1,4 @@
-// When the tasks of a Call run, counted from its first compute task: what is known of it once it has run undisturbed.
+// When the tasks of a Call run, counted from its first one: what is known of it once it has run undisturbed.
 #pragma once
 #include <array>
 #include <bit>
@@ -16,7 +16,8 @@ namespace pgram::sim {
 
 /// The tasks of a Call from its first compute task on, and those of the next Call before its first compute task: in a
 /// layer of a backward pass that gathers its input while the layer before still computes, these come in between. What
-/// was gathered for the Call itself is there when it begins.
+/// was gathered for the Call itself is there when it begins; or all tasks of the Call, where nothing else runs on its
+/// streams when the first of them can begin, as in the first layer behind a receive.
 ///
 /// It is closed if its tasks wait for nobody outside of the rank and are alone on their links, all that it waits for
 /// has ended when it begins, and its streams are free. Then its times depend only on the costs of its tasks and on the
@@ -41,7 +42,8 @@ struct CallTimes {
   struct Key {
     uint32_t costs = 0, next_costs = 0;  ///< ClosedBody::costs
     uint16_t next_body = kNoBody;
-    double share = 0;  ///< that others take of the device
+    bool whole = false;  ///< all tasks of the Call
+    double share = 0;    ///< that others take of the device
     bool operator==(const Key&) const = default;
   };
   /// The spans of a stream.
@@ -78,9 +80,10 @@ struct ClosedBody {
   bool known = false, closed = false;
   uint32_t streams = 0, streams_before = 0;   ///< the rank's, as bits; before: those of ops before the first compute op
   std::array<uint16_t, kStreams> ops_from{};  ///< from that one on, by stream of the rank
-  std::array<uint32_t, kStreams> first_from{};  ///< the first of those, among the program's StreamOps
+  std::array<uint32_t, kStreams> first_from{};  ///< the first of those, or one past the others, in StreamOrder::ops
   std::array<int8_t, kStreams> beside{};        ///< the stream's visit is so many behind that of the compute stream
   uint32_t gated = 0;                           ///< streams whose first op of those waits for a compute op of the call
+  bool may_be_whole = false;                    ///< nothing but the ops before the first compute op begins before it
   std::vector<uint32_t> links;                  ///< that its transfers use
   uint32_t costs = kNone;                       ///< the first rank whose calls of the Body cost the same
   std::forward_list<CallTimes> times;           ///< if that is this rank: what is known

@@ -88,7 +88,7 @@ class EventLoop {
   // --- calls that run as one
   /// Null: none do.
   RankCalls* calls_of(uint32_t rank) { return kShares && !calls_.empty() ? &calls_[rank] : nullptr; }
-  /// The first task of a Call can arrive: true if the Call runs as one from now on.
+  /// The first task of a Call, or its first compute task, can arrive: true if the Call runs as one from now on.
   bool replay(StreamHead&);
   /// What is known of a rank's calls of a Body, found out when first asked.
   const ClosedBody& look_at(uint32_t rank, uint16_t body) {
@@ -107,9 +107,9 @@ class EventLoop {
   void find_alike(uint32_t rank, uint16_t body, ClosedBody&);
   bool cost_alike(const Instance&, const Instance&, uint16_t body) const;
   bool are_free(const ClosedBody&) const;
-  CallPart part_at(const StreamOrder::Visit& visit) const;
+  CallPart part_at(const StreamOrder::Visit& visit, bool whole) const;
   void set_next(CallPart& part, const StreamOrder::Visit& next) const;
-  bool find_part(StreamHead& compute, CallPart& part);
+  bool find_part(const StreamHead& opening, CallPart& part);
   void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
   CallTimes::Key key_of(uint32_t rank, const CallPart& part, double share);
   const CallTimes* find_times(uint32_t rank, const CallPart& part, double share);

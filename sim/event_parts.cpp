@@ -5,14 +5,14 @@
 
 namespace pgram::sim {
 
-/// A call from its first compute op on.
+/// A call from its first op or its first compute op on.
 template <bool kShares>
-CallPart EventLoop<kShares>::part_at(const StreamOrder::Visit& visit) const {
+CallPart EventLoop<kShares>::part_at(const StreamOrder::Visit& visit, bool whole) const {
   CallPart part;
   part.visit = &visit;
   part.call = visit.call;
   part.body = visit.body;
-  part.first = first_compute_[visit.body];
+  part.first = whole ? uint16_t{0} : first_compute_[visit.body];
   part.count = static_cast<uint16_t>(problem_.plan.bodies[visit.body].ops.size());
   part.first_ticket = visit.first_ticket;
   return part;
@@ -28,7 +28,7 @@ void EventLoop<kShares>::set_next(CallPart& part, const StreamOrder::Visit& next
 
 template <bool kShares>
 CallPart EventLoop<kShares>::part_of(const RankCalls::Timed& timed, uint32_t streams) const {
-  CallPart part = part_at(*timed.visit);
+  CallPart part = part_at(*timed.visit, timed.times->key.whole);
   part.streams = streams;
   if (timed.times->key.next_body != CallTimes::kNoBody) set_next(part, timed.visit[timed.visit->next]);
   return part;
@@ -65,7 +65,7 @@ bool EventLoop<kShares>::follows(const StreamOrder::Visit& visit, uint32_t r, co
   if (before.body != visit.body && !are_free(body)) return false;
   Rank& rank = ranks_[r];
   const StreamHead* const streams = streams_.data() + rank.first_stream;
-  part = part_at(visit);
+  part = part_at(visit, false);
   part.streams = before.streams;
   if (part.first > 0 && before.next == kNone) return false;
   bool ready = true;

@@ -3,6 +3,7 @@
 // together with those after it that begin when it ends, as far as their times are known too. event_calls.cpp has what
 // happens while they run. Nothing in the results tells.
 #include <algorithm>
+#include <bit>
 
 #include "sim/event_loop.h"
 
@@ -41,7 +42,8 @@ void EventLoop<kShares>::look_at(uint32_t r, uint16_t body, ClosedBody& result) 
   result.closed = true;
 }
 
-/// Whose times its calls of the Body share, and which of its streams wait for its compute.
+/// Whose times its calls of the Body share, which of its streams wait for its compute, and whether that waits for all
+/// that comes before.
 template <bool kShares>
 void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& result) {
   const Rank& rank = ranks_[r];
@@ -58,13 +60,22 @@ void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& resul
   for (uint8_t name : streams.streams) {
     const uint32_t d = rank.order->dense[name];
     result.beside[d] = beside++;
-    if (result.ops_from[d] == 0) continue;
     result.first_from[d] = used->first_op + streams.first[name + 1] - result.ops_from[d];
+    if (result.ops_from[d] == 0) continue;
     const StreamOp& op = rank.ops[result.first_from[d]];
     const StreamOrder::OwnWait* const waits = rank.own_waits + op.first_wait;
     if (std::any_of(waits, waits + op.num_waits, [&](const auto& wait) { return wait.stream == compute_of(rank); }))
       result.gated |= 1u << d;
   }
+  // What is not gated begins with compute at the earliest, if it comes on the stream of all that compute waits for.
+  if (!std::has_single_bit(result.streams_before)) return;
+  const auto before = static_cast<uint32_t>(std::countr_zero(result.streams_before));
+  const StreamOp& compute = rank.ops[result.first_from[compute_of(rank)]];
+  const std::span waits(rank.own_waits + compute.first_wait, compute.num_waits);
+  result.may_be_whole =
+      std::ranges::find(waits, rank.ops[result.first_from[before] - 1].op, &StreamOrder::OwnWait::op) != waits.end();
+  each_bit(result.streams & ~result.gated & ~result.streams_before & ~(1u << compute_of(rank)),
+           [&](uint32_t d) { result.may_be_whole &= result.ops_from[d] == 0; });
 }
 
 /// Whether the tasks of a Body take the same on both, alone on their links.
@@ -94,25 +105,29 @@ bool EventLoop<kShares>::are_free(const ClosedBody& body) const {
   return std::ranges::all_of(body.links, [&](uint32_t link) { return links_[link].flows == 0 && now_ < kExactDates; });
 }
 
-/// The tasks that could run as one from the first compute task of a Call on, which can arrive now; false if they are
-/// not closed.
+/// The tasks that could run as one from the first task of a Call, or its first compute task, on, which can arrive now;
+/// false if they are not closed.
 template <bool kShares>
-bool EventLoop<kShares>::find_part(StreamHead& compute, CallPart& part) {
-  const uint32_t r = compute.task.rank;
+bool EventLoop<kShares>::find_part(const StreamHead& opening, CallPart& part) {
+  const uint32_t r = opening.task.rank;
   Rank& rank = ranks_[r];
-  const StreamOrder::Visit& visit = *compute.visit;
-  const ClosedBody& body = look_at(r, visit.body);
+  const ClosedBody& body = look_at(r, opening.visit->body);
   if (!body.closed) return false;
-  part = part_at(visit);
+  const StreamOrder::Visit& visit = opening.visit[-body.beside[opening.dense]];
+  part = part_at(visit, opening.task.op->op == 0);
+  if (part.first != first_compute_[visit.body] && !body.may_be_whole) return false;
 
-  const StreamHead* const streams = streams_beside(compute);
+  const StreamHead* const streams = streams_.data() + rank.first_stream;
   bool ready = true;
   each_bit(body.streams, [&](uint32_t d) {
-    if (body.ops_from[d] == 0) {
+    uint32_t first = body.first_from[d];
+    if (part.first == 0) {
+      first = (&visit)[body.beside[d]].first_op;
+    } else if (body.ops_from[d] == 0) {
       ready &= streams[d].ticket >= visit.first_ticket + part.first;
       return;
     }
-    ready &= !streams[d].arrived && streams[d].ticket == visit.first_ticket + rank.ops[body.first_from[d]].op;
+    ready &= !streams[d].arrived && streams[d].ticket == visit.first_ticket + rank.ops[first].op;
     part.streams |= 1u << d;
   });
   const auto ended = [&](const StreamOrder::Wait& wait) { return streams[wait.stream].unended > wait.ticket; };
@@ -120,7 +135,7 @@ bool EventLoop<kShares>::find_part(StreamHead& compute, CallPart& part) {
   for (uint32_t i = 0; i < visit.num_waits; ++i) ready &= ended(waits[i]);
   if (!ready || !are_free(body)) return false;
   part_waits_.clear();
-  if (visit.next) add_next(compute.visit[visit.next], r, part);
+  if (visit.next) add_next((&visit)[visit.next], r, part);
   return part.tasks() >= kFewestReplayed && (part.next == kNone || are_free(closed_body(r, part.next_body))) &&
          !beyond_window(rank, part.last_ticket());
 }
@@ -158,7 +173,7 @@ void EventLoop<kShares>::add_next(const StreamOrder::Visit& next, uint32_t r, Ca
 
 template <bool kShares>
 CallTimes::Key EventLoop<kShares>::key_of(uint32_t r, const CallPart& part, double share) {
-  CallTimes::Key key{closed_body(r, part.body).costs, kNone, part.next_body, share};
+  CallTimes::Key key{closed_body(r, part.body).costs, kNone, part.next_body, part.first == 0, share};
   if (part.next != kNone) key.next_costs = closed_body(r, part.next_body).costs;
   return key;
 }
@@ -174,12 +189,13 @@ const CallTimes* EventLoop<kShares>::find_times(uint32_t r, const CallPart& part
 }
 
 template <bool kShares>
-bool EventLoop<kShares>::replay(StreamHead& compute) {
-  const uint32_t r = compute.task.rank;
+bool EventLoop<kShares>::replay(StreamHead& opening) {
+  const uint32_t r = opening.task.rank;
   RankCalls& calls = calls_[r];
-  if (calls.disturbed == compute.visit->call) return false;
+  if (calls.disturbed == opening.visit->call) return false;
+  if (calls.records && place_in(calls.part, opening.task) != kNone) return false;  // to be told when it is over
   CallPart part;
-  if (!find_part(compute, part)) return false;
+  if (!find_part(opening, part)) return false;
 
   calls.records = nullptr;  // of a call before, some of whose tasks still run: it is not closed
   const double share = kShares && problem_.shared_sms ? sms_.taken(r) : 0;
@@ -195,9 +211,11 @@ bool EventLoop<kShares>::replay(StreamHead& compute) {
     return false;
   }
   if (known->waits != part_waits_) return false;
-  StreamHead* const streams = streams_beside(compute);
+  StreamHead* const streams = streams_beside(opening);
   // Compute beside the part's collectives would be slowed down by them.
-  if (!known->is_late(compute.name) && !waits_for_end(compute, part, *known)) return false;
+  if (const StreamHead& compute = streams[compute_of(ranks_[r])];
+      !known->is_late(compute.name) && !waits_for_end(compute, part, *known))
+    return false;
 
   calls.replay = known;
   add_parts(r, *known, share);

@@ -221,7 +221,7 @@ void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
 template <bool kShares>
 [[gnu::always_inline]] inline void EventLoop<kShares>::arrive(StreamHead& stream) {
   if constexpr (kShares) {
-    if (!calls_.empty() && stream.task.op->first_compute && replay(stream)) return;
+    if (!calls_.empty() && stream.task.op->opens && replay(stream)) return;
     stream.arrived = true;
   }
   if (stream.task.op->grouped) return arrive_group(stream);

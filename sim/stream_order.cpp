@@ -126,10 +126,11 @@ StreamOrder::StreamOrder(const Plan& plan, const std::vector<BodyStreams>& of_bo
 }
 
 void StreamOrder::add_ops(const Body& body, const BodyStreams& of_body, uint32_t first_cost, uint32_t first_own_wait) {
+  const auto computing = of_body.first[static_cast<size_t>(Stream::compute) + 1] > 0;
   const auto add = [&](uint16_t index, bool last, bool first_compute) {
     const Op& op = body.ops[index];
     ops.push_back({0, 0, first_cost + index, first_own_wait + op.first_wait, index, op.comm, op.num_waits, op.kernel,
-                   last, body.grouped, first_compute});
+                   last, body.grouped, first_compute || (index == 0 && computing)});
   };
   if (body.grouped) {
     for (uint16_t op = 0; op < body.ops.size(); ++op) add(op, true, op == 0 && body.ops[op].stream == Stream::compute);

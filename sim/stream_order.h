@@ -59,9 +59,9 @@ struct StreamOp {
   uint16_t op = 0, comm = kNoComm;
   uint8_t num_waits = 0;
   Kernel kernel = Kernel::opaque;
-  bool last : 1 = false;           // of its call on its stream
-  bool grouped : 1 = false;        // those of its group follow
-  bool first_compute : 1 = false;  // of its call
+  bool last : 1 = false;     // of its call on its stream
+  bool grouped : 1 = false;  // those of its group follow
+  bool opens : 1 = false;    // the first of its call, where that computes, or its first compute op
 };
 static_assert(sizeof(StreamOp) == 32);
 
