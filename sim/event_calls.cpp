@@ -210,17 +210,15 @@ void EventLoop<kShares>::disturb(uint32_t r) {
 template <bool kShares>
 void EventLoop<kShares>::go_on_as_flow(const Running& task, Picoseconds arrival) {
   const uint32_t place = place_of(task);
-  const TransferCost& transfer = *transfer_of(task);
-  const Picoseconds begin = arrival + transfer.latency;
-  Flow& flow = flows_[place];
-  flow.running.assign(1, task.stream);
+  const Picoseconds begin = arrival + transfer_of(task)->latency;
+  meetings_[place].waiting[0] = task.stream;
   if (begin >= now_) return push_other(begin, Other::flow_begins, place);
-  const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
+  Flow& flow = look_at_transfer(place, task);
   flow.flows = true;
   flow.begin = begin;
-  flow.alone_end = begin + std::llround(transfer.bytes / transfer.limit);
-  for (const LinkUse& use : uses) ++links_[use.link].flows;
-  if (!runs_alone(place, transfer, uses)) join_network(place);
+  flow.alone_end = begin + flow.takes;
+  for (const LinkUse& use : flow.uses) ++links_[use.link].flows;
+  if (!runs_alone(place)) join_network(place);
 }
 
 template class EventLoop<true>;

@@ -8,20 +8,30 @@
 namespace pgram::sim {
 
 template <bool kShares>
-bool EventLoop<kShares>::shares_links(uint32_t place, const Running& task) const {
-  if (!problem_.links) return false;
+bool EventLoop<kShares>::shares_links(uint32_t place, const Running& task) {
+  return problem_.links && transfer_of(task)->limit > 0 && !look_at_transfer(place, task).uses.empty();
+}
+
+/// What the transfer of a task uses, worked out where it is not the one before.
+template <bool kShares>
+Flow& EventLoop<kShares>::look_at_transfer(uint32_t place, const Running& task) {
+  Flow& flow = flows_[place];
   const TransferCost& transfer = *transfer_of(task);
-  return transfer.limit > 0 && !problem_.links->uses(epoch_, place, transfer.lane).empty();
+  if (flow.limit == transfer.limit && flow.bytes == transfer.bytes && flow.lane == transfer.lane) return flow;
+  flow.bytes = transfer.bytes;
+  flow.limit = transfer.limit;
+  flow.lane = transfer.lane;
+  flow.uses = problem_.links->uses(epoch_, place, transfer.lane);
+  flow.takes = std::llround(transfer.bytes / transfer.limit);
+  flow.unhindered = network_.rate_alone(transfer.limit, flow.uses) == transfer.limit;
+  return flow;
 }
 
 template <bool kShares>
 void EventLoop<kShares>::start_flow(uint32_t place) {
-  Meeting& meeting = meetings_[place];
-  Flow& flow = flows_[place];
-  const uint32_t* const waiting = waiting_at(meeting);
-  flow.running.assign(waiting, waiting + meeting.needed);
-  for (uint32_t index : flow.running) begin_span(running(index));
-  const Running& first = running(flow.running[0]);
+  const std::span<const uint32_t> members = members_at(place);
+  for (uint32_t index : members) begin_span(running(index));
+  const Running& first = running(members[0]);
   if (is_point_to_point(first.op->kernel)) {
     begin_flow(place);
   } else if (problem_.steps) {
@@ -33,29 +43,26 @@ void EventLoop<kShares>::start_flow(uint32_t place) {
 
 template <bool kShares>
 void EventLoop<kShares>::begin_flow(uint32_t place) {
-  Flow& flow = flows_[place];
+  const Running& first = running(members_at(place)[0]);
+  Flow& flow = look_at_transfer(place, first);
   flow.flows = true;
-  const Running& first = running(flow.running[0]);
-  const TransferCost& transfer = *transfer_of(first);
-  const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
-  come_to_links(uses, first);
+  come_to_links(flow.uses, first);
   flow.begin = now_;
-  flow.alone_end = now_ + std::llround(transfer.bytes / transfer.limit);
-  if (runs_alone(place, transfer, uses)) return;
-  network_.start(static_cast<double>(now_), place, transfer.bytes, transfer.limit, uses);
-  if (problem_.first_span) contention_.begin(now_, place, task_of(first), uses);
+  flow.alone_end = now_ + flow.takes;
+  if (runs_alone(place)) return;
+  network_.start(static_cast<double>(now_), place, flow.bytes, flow.limit, flow.uses);
+  if (problem_.first_span) contention_.begin(now_, place, task_of(first), flow.uses);
 }
 
 /// If nobody is on the links of a flow and they are fast enough, it ends when it may until somebody comes.
 template <bool kShares>
-bool EventLoop<kShares>::runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses) {
+bool EventLoop<kShares>::runs_alone(uint32_t place) {
   Flow& flow = flows_[place];
-  const bool alone = !links_.empty() && flow.alone_end < kExactDates &&
-                     std::ranges::all_of(uses, [&](const LinkUse& use) { return links_[use.link].flows == 1; }) &&
-                     network_.rate_alone(transfer.limit, uses) == transfer.limit;
+  const bool alone = !links_.empty() && flow.unhindered && flow.alone_end < kExactDates &&
+                     std::ranges::all_of(flow.uses, [&](const LinkUse& use) { return links_[use.link].flows == 1; });
   if (!alone) return false;
   flow.alone = true;
-  for (const LinkUse& use : uses) links_[use.link].alone = place;
+  for (const LinkUse& use : flow.uses) links_[use.link].alone = place;
   push_other(flow.alone_end, Other::flow_may_end, place);
   return true;
 }
@@ -64,14 +71,11 @@ bool EventLoop<kShares>::runs_alone(uint32_t place, const TransferCost& transfer
 template <bool kShares>
 void EventLoop<kShares>::join_network(uint32_t place) {
   Flow& flow = flows_[place];
-  const Running& first = running(flow.running[0]);
-  const TransferCost& transfer = *transfer_of(first);
-  const auto uses = problem_.links->uses(epoch_, place, transfer.lane);
   if (std::exchange(flow.alone, false)) {
-    for (const LinkUse& use : uses) links_[use.link].alone = kNone;
+    for (const LinkUse& use : flow.uses) links_[use.link].alone = kNone;
   }
-  network_.join(static_cast<double>(flow.begin), place, transfer.bytes, transfer.limit, uses);
-  if (problem_.first_span) contention_.begin(flow.begin, place, task_of(first), uses);
+  network_.join(static_cast<double>(flow.begin), place, flow.bytes, flow.limit, flow.uses);
+  if (problem_.first_span) contention_.begin(flow.begin, place, task_of(running(members_at(place)[0])), flow.uses);
 }
 
 /// A flow, or a call that runs as one, was alone on these links until now.
@@ -92,8 +96,7 @@ void EventLoop<kShares>::come_to_links(std::span<const LinkUse> uses, const Runn
 template <bool kShares>
 void EventLoop<kShares>::leave_links(uint32_t place) {
   if (links_.empty()) return;
-  const uint32_t lane = transfer_of(running(flows_[place].running[0]))->lane;
-  for (const LinkUse& use : problem_.links->uses(epoch_, place, lane)) {
+  for (const LinkUse& use : flows_[place].uses) {
     --links_[use.link].flows;
     links_[use.link].alone = kNone;
   }
@@ -104,18 +107,17 @@ void EventLoop<kShares>::flow_done(uint32_t place) {
   Flow& flow = flows_[place];
   flow.flows = false;
   leave_links(place);
-  for (uint32_t index : flow.running) schedule_end(running(index), now_, 0);
+  for (uint32_t index : members_at(place)) schedule_end(running(index), now_, 0);
   if (problem_.first_span && !flow.alone) {
     const auto& losses = contention_.end(now_, place, now_ - flow.alone_end);
-    for (uint32_t index : flow.running) hold_back(index, losses);
+    for (uint32_t index : members_at(place)) hold_back(index, losses);
   }
-  flow.running.clear();
   flow.alone = false;
 }
 
 template <bool kShares>
 void EventLoop<kShares>::start_steps(uint32_t place) {
-  std::vector<uint32_t>& tasks = flows_[place].running;
+  const std::span<uint32_t> tasks = members_at(place);
   const Running& first = running(tasks[0]);
   const TransferCost& transfer = *transfer_of(first);
   if (problem_.first_span)
@@ -147,9 +149,9 @@ void EventLoop<kShares>::link_changes(uint32_t change_index) {
   if (change.begins_epoch) {
     ++epoch_;
     for (uint32_t place = 0; place < flows_.size(); ++place) {
-      if (!flows_[place].flows) continue;
-      const TransferCost& transfer = *transfer_of(running(flows_[place].running[0]));
-      network_.reroute(now, place, problem_.links->uses(epoch_, place, transfer.lane));
+      flows_[place].limit = 0;
+      if (flows_[place].flows)
+        network_.reroute(now, place, look_at_transfer(place, running(members_at(place)[0])).uses);
     }
     if (problem_.steps) problem_.steps->next_epoch(now_, network_);
   }

@@ -75,6 +75,8 @@ class EventLoop {
   uint32_t* waiting_at(Meeting& meeting) {
     return meeting.needed <= meeting.waiting.size() ? meeting.waiting.data() : waiting_.data() + meeting.waiting[0];
   }
+  /// Everybody whose transfer it is.
+  std::span<uint32_t> members_at(uint32_t place) { return {waiting_at(meetings_[place]), meetings_[place].needed}; }
   /// Where a transfer meets its partners.
   uint32_t place_of(const Running& task) const { return ranks_[task.rank].meetings[task.op->comm]; }
   const OpCost& cost_of(const Running& task) const { return ranks_[task.rank].instance->costs[task.op->cost]; }
@@ -155,11 +157,12 @@ class EventLoop {
   void write_down_end(RankCalls&);
 
   // --- flows
-  bool shares_links(uint32_t place, const Running& task) const;
+  bool shares_links(uint32_t place, const Running& task);
+  Flow& look_at_transfer(uint32_t place, const Running& task);
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
-  bool runs_alone(uint32_t place, const TransferCost& transfer, std::span<const LinkUse> uses);
+  bool runs_alone(uint32_t place);
   void join_network(uint32_t place);
   void come_to_links(std::span<const LinkUse> uses, const Running& first);
   void leave_links(uint32_t place);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "sim/problem.h"
@@ -76,9 +77,15 @@ struct Meeting {
 /// The network's dates are whole picoseconds up to twice this: a flow may be handed to it later than it began.
 constexpr Picoseconds kExactDates = Picoseconds{1} << 52;
 
-/// The transfer of a meeting place, once everybody has come.
+/// The transfer of a meeting place, once everybody has come; those who wait there stay until it is over.
 struct Flow {
-  std::vector<uint32_t> running;  // whose transfer is a flow now, or will be after its latency
+  // Of the last transfer, as which mostly the next one is.
+  double bytes = 0, limit = 0;  // 0: nothing is known
+  uint32_t lane = 0;
+  std::span<const LinkUse> uses;
+  Picoseconds takes = 0;    // on links without others
+  bool unhindered = false;  // the links are fast enough for that
+
   bool flows = false;
   bool alone = false;                    // nobody is on its links, so that no rates need working out
   Picoseconds begin = 0, alone_end = 0;  // when it would end if it met nobody
