@@ -1,4 +1,5 @@
-// Calls that went as others did: what was learned of one is known of all, without a look at their spans.
+// What compute and tensor streams did. Of calls that went as others did, what was learned of one is known of all,
+// without a look at their spans.
 #include <algorithm>
 
 #include "core/timeline/step_graph.h"
@@ -11,66 +12,108 @@ std::span<const AlikeCall> StepGraph::alike_calls(uint32_t rank) const {
   return {range.begin(), range.end()};
 }
 
-/// From the first call of a pattern.
-void StepGraph::learn(Pattern& pattern, uint32_t rank, std::span<const Span> computing) const {
-  pattern.is_known = pattern.is_covered = true;
-  const RoleOrder& order = this->order(rank);
-  const uint32_t call = computing.front().call;
-  for (size_t i = 1; i < computing.size() && pattern.is_covered; ++i) {
-    const Picoseconds from = computing[i - 1].end, to = computing[i].start;
-    if (from == to) continue;
-    const uint16_t op = from < to ? lone_collective_before(computing[i], rank, from) : kNoOp;
-    pattern.is_covered = op != kNoOp && order.op({call, op}).category == Category::tensor_comm;
-    pattern.after_gaps.push_back(static_cast<uint16_t>(i));
-    pattern.gaps += to - from;
+/// From the first call of a pattern; `first`: its first compute span.
+void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first) const {
+  pattern.is_known = true;
+  const RankTasks& tasks = ranks_[call.rank];
+  const BodyOrders::Lane* const computes = tasks.order->lane(call.call, Stream::compute).ops;
+  const Span* const end = &*spans(call.rank, Stream::compute).end();
+  if (!computes || computes->num_ops > end - &first) return;
+  pattern.num_compute = computes->num_ops;
+  pattern.category = computes->category;
+  Picoseconds now = first.start;
+  const Span* span = &first;
+  for (const uint64_t head : order_.bodies().heads_of(*computes)) {
+    if (span->call != call.call || span->head() != head || span->start < now) return;
+    if (span->start > now) {
+      const Span* const collective = lone_collective_before({call.rank, span}, now);
+      if (!collective || op({call.rank, collective}).category != Category::tensor_comm) return;
+      pattern.gaps += span->start - now;
+    }
+    now = span++->end;
   }
-  const Picoseconds end = computing.back().end;
-  pattern.length = end - computing.front().start;
-  const auto [place, ops] = order.lane(call, Stream::tensor);
-  if (!pattern.is_covered || !ops) return;
+  pattern.is_covered = true;
+  pattern.length = now - first.start;
+  const auto [place, ops] = tasks.order->lane(call.call, Stream::tensor);
+  if (!ops) return;
   const auto heads = order_.bodies().heads_of(*ops);
-  const auto begin =
-      std::ranges::find_if(heads, [&](uint64_t head) { return static_cast<uint16_t>(head) > computing.front().op; });
+  const auto begin = std::ranges::find_if(heads, [&](uint64_t head) { return static_cast<uint16_t>(head) > first.op; });
+  pattern.tensor_lane = tasks.order->op({call.call, static_cast<uint16_t>(heads.front())}).lane;
   pattern.first_tensor = static_cast<uint32_t>(begin - heads.begin());
-  const Span* span = &spans_[ranks_[rank].first_span[static_cast<size_t>(Stream::tensor)] + place];
-  for (span += pattern.first_tensor; pattern.first_tensor + pattern.num_tensor < ops->num_ops && span->end <= end;
-       ++span) {
+  span = (*tasks.streams)[static_cast<size_t>(Stream::tensor)] + place + pattern.first_tensor;
+  for (; pattern.first_tensor + pattern.num_tensor < ops->num_ops && span->end <= now; ++span) {
     ++pattern.num_tensor;
     pattern.tensor_time += span->end - span->start;
   }
 }
 
-/// `first`: the call's first compute span.
-void StepGraph::add_covered(const AlikeCall& call, const Span& first, Compute& compute) {
-  const Pattern& pattern = patterns_[call.pattern];
-  const auto gap = static_cast<uint32_t>(after_gaps_.size()) - compute.gaps.first;
-  covered_gaps_.push_back(
-      {gap, static_cast<uint32_t>(pattern.after_gaps.size()), pattern.gaps, call.call, call.pattern});
-  for (const uint16_t after : pattern.after_gaps) after_gaps_.push_back(index_of(first) + after);
-  compute.idle += pattern.gaps;
+/// Whether the spans are the stream's tasks in the plan's order, end in it and do not wait, as far as that must be
+/// asked; notes what the stream did. It must hold no communication.
+bool StepGraph::computes_in_order(uint32_t rank, Compute& compute) {
+  const RoleOrder& order = this->order(rank);
+  const auto spans = this->spans(rank, Stream::compute);
+  const auto alike = alike_calls(rank);
+  auto next_alike = alike.begin();
+  Picoseconds now = step().start;
+  for (const Span *at = spans.data(), *const end = at + spans.size(); at < end;) {
+    const uint32_t call = at->call;
+    while (next_alike != alike.end() && next_alike->call < call) ++next_alike;
+    if (next_alike != alike.end() && next_alike->call == call) {
+      Pattern& pattern = patterns_[next_alike->pattern];
+      if (!pattern.is_known) learn(pattern, *next_alike, *at);
+      if (pattern.is_covered) {
+        if (at->start != now && !note_gap(*at, now, compute)) return false;
+        compute.covered += pattern.gaps;
+        ++compute.covered_calls;
+        compute.busy[static_cast<size_t>(pattern.category)] += pattern.length - pattern.gaps;
+        now = at->start + pattern.length;
+        at += pattern.num_compute;
+        continue;
+      }
+    }
+    const auto [place, ops] = order.lane(call, Stream::compute);
+    if (!ops || place != at - spans.data() || ops->num_ops > end - at) return false;
+    Picoseconds& busy = compute.busy[static_cast<size_t>(ops->category)];
+    for (const uint64_t head : order_.bodies().heads_of(*ops)) {
+      if (at->call != call || at->head() != head) return false;
+      if (at->start != now && !note_gap(*at, now, compute)) return false;
+      busy += at->end - at->start;
+      now = at++->end;
+    }
+  }
+  compute.disjoint &= now <= step().end;
+  return true;
 }
 
-/// Whether the spans are in the plan's order and end in it, as far as that must be asked; notes which are loose.
-bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const Span> stream, Compute& compute) {
+/// Between `now` and the next span, which must end later than `now`.
+bool StepGraph::note_gap(const Span& next, Picoseconds now, Compute& compute) {
+  if (next.end < now) return false;
+  if (next.start > now)
+    gaps_.push_back({now, &next});
+  else
+    compute.disjoint = false;
+  return true;
+}
+
+/// The same of the tensor stream, once it is known what the compute stream did; notes which spans are loose.
+bool StepGraph::is_tensor_in_order(uint32_t rank, Compute& compute) {
   const RoleOrder& order = this->order(rank);
+  const auto spans = this->spans(rank, Stream::tensor);
   Reached reached{0, step().start};
-  size_t done = 0;
-  const auto go_on = [&](size_t until) {
-    const auto loose = stream.subspan(done, until - done);
-    if (!loose.empty()) loose_.push_back({index_of(loose.front()), static_cast<uint32_t>(loose.size())});
-    return go_on_in_order(order, loose, reached);
+  const Span* done = spans.data();
+  const auto go_on = [&](const Span* until) {
+    if (done == until) return true;
+    return go_on_in_order(rank, Stream::tensor, loose_.emplace_back(done, until), reached);
   };
-  for (const CoveredGaps& covered : covered_gaps(compute)) {
-    const Pattern& pattern = patterns_[covered.pattern];
+  for (const AlikeCall& call : alike_calls(rank)) {
+    const Pattern& pattern = patterns_[call.pattern];
     if (pattern.num_tensor == 0) continue;
-    const size_t first = order.lane(covered.call, Stream::tensor).place + pattern.first_tensor;
+    const Span* const first = spans.data() + order.place(call.call, pattern.tensor_lane) + pattern.first_tensor;
     if (!go_on(first)) return false;
     done = first + pattern.num_tensor;
     compute.tensor_time += pattern.tensor_time;
   }
-  if (!go_on(stream.size())) return false;
-  compute.loose.count = static_cast<uint32_t>(loose_.size()) - compute.loose.first;
-  return true;
+  return go_on(spans.data() + spans.size());
 }
 
 }  // namespace pgram

@@ -11,17 +11,16 @@ class PathFinder {
 
   CriticalPath run() {
     const Picoseconds begin = graph_.step().start;
-    std::optional<Task> task = graph_.last();
-    if (task) back_to(graph_.span(*task).end, PathWhat::barrier, std::nullopt);
+    TaskSpan task = graph_.last();
+    if (task) back_to(task.span->end, PathWhat::barrier, {});
     // Of a good plan no task comes twice; a file may hold another one, whose tasks wait in a circle.
     for (size_t steps = 0; task && now_ > begin && steps <= graph_.spans().size(); ++steps) {
-      working(*task);
+      working(task);
       // A communication begins when its slowest member comes, and that when what it waited for has ended.
-      const Task slowest = graph_.slowest(*task);
-      back_to(graph_.span(slowest).start, PathWhat::host, task);
-      const std::optional<Task> before = graph_.explains(slowest);
-      if (before) back_to(graph_.span(*before).end, PathWhat::host, slowest);
-      if (!before) back_to(begin, PathWhat::host, slowest);
+      const TaskSpan slowest = graph_.slowest(task);
+      back_to(slowest.span->start, PathWhat::host, task);
+      const TaskSpan before = graph_.explains(slowest);
+      back_to(before ? before.span->end : begin, PathWhat::host, slowest);
       task = before;
     }
     back_to(begin, PathWhat::host, task);
@@ -36,24 +35,25 @@ class PathFinder {
 
  private:
   /// The task at work, up to now.
-  void working(Task task) {
+  void working(const TaskSpan& task) {
     const Picoseconds work = graph_.work(task);
-    for (const Contention& other : graph_.contention(task)) {
-      const Picoseconds from = std::max(work, std::min(now_, graph_.span(task).end) - other.lost);
+    for (const Contention& other : graph_.contention(*task.span)) {
+      const Picoseconds from = std::max(work, std::min(now_, task.span->end) - other.lost);
       back_to(from, PathWhat::link, task, Task{other.rank, other.call, other.op});
     }
     if (graph_.kernel(task) == Kernel::recv) {
-      if (const auto sender = graph_.partner(task))
-        back_to(std::max(work, graph_.span(*sender).end), PathWhat::latency, task);
+      if (const TaskSpan sender = graph_.partner(task))
+        back_to(std::max(work, sender.span->end), PathWhat::latency, task);
     }
     back_to(work, PathWhat::work, task);
   }
 
-  void back_to(Picoseconds from, PathWhat what, std::optional<Task> task, std::optional<Task> other = std::nullopt) {
+  void back_to(Picoseconds from, PathWhat what, const TaskSpan& task, std::optional<Task> other = std::nullopt) {
     from = std::max(from, graph_.step().start);
     if (from >= now_) return;
-    const Category category = task ? graph_.category(*task) : Category::other;
-    path_.segments.push_back({what, category, task, std::move(other), from, now_});
+    const Category category = task ? graph_.category(task) : Category::other;
+    path_.segments.push_back(
+        {what, category, task ? std::optional(task.task()) : std::nullopt, std::move(other), from, now_});
     now_ = from;
   }
 

@@ -14,13 +14,12 @@ namespace {
 class IdleList {
  public:
   static constexpr bool kSums = false;
-  explicit IdleList(const StepGraph& graph) : graph_(graph) {}
-  void add(uint8_t stream, IdleReason reason, std::optional<Task> awaited, bool running, Picoseconds from,
+  void add(const StepGraph&, uint8_t stream, IdleReason reason, TaskSpan awaited, bool running, Picoseconds from,
            Picoseconds to) {
-    idle_.push_back({stream, reason, running, from, to, awaited});
+    idle_.push_back({stream, reason, running, from, to, awaited ? std::optional(awaited.task()) : std::nullopt});
   }
-  void add_link(uint8_t stream, Task other, Picoseconds from, Picoseconds to) {
-    idle_.push_back({stream, IdleReason::link, true, from, to, other});
+  void add_link(uint8_t stream, const Contention& other, Picoseconds from, Picoseconds to) {
+    idle_.push_back({stream, IdleReason::link, true, from, to, Task{other.rank, other.call, other.op}});
   }
   void close() {
     std::ranges::reverse(idle_.begin() + static_cast<ptrdiff_t>(closed_), idle_.end());
@@ -29,7 +28,6 @@ class IdleList {
   std::vector<Idle> take() { return std::move(idle_); }
 
  private:
-  const StepGraph& graph_;
   std::vector<Idle> idle_;
   size_t closed_ = 0;
 };
@@ -37,12 +35,12 @@ class IdleList {
 class IdleTotals {
  public:
   static constexpr bool kSums = true;
-  explicit IdleTotals(const StepGraph& graph) : graph_(graph) {}
-  void add(uint8_t, IdleReason reason, std::optional<Task> awaited, bool, Picoseconds from, Picoseconds to) {
+  void add(const StepGraph& graph, uint8_t, IdleReason reason, TaskSpan awaited, bool, Picoseconds from,
+           Picoseconds to) {
     sums_.reason[static_cast<size_t>(reason)] += to - from;
-    if (reason == IdleReason::task) sums_.task[static_cast<size_t>(graph_.category(*awaited))] += to - from;
+    if (reason == IdleReason::task) sums_.task[static_cast<size_t>(graph.category(awaited))] += to - from;
   }
-  void add_link(uint8_t, Task, Picoseconds from, Picoseconds to) {
+  void add_link(uint8_t, const Contention&, Picoseconds from, Picoseconds to) {
     sums_.reason[static_cast<size_t>(IdleReason::link)] += to - from;
   }
   void add_covered(Picoseconds time) {
@@ -53,7 +51,6 @@ class IdleTotals {
   const IdleSums& sums() const { return sums_; }
 
  private:
-  const StepGraph& graph_;
   IdleSums sums_;
 };
 
@@ -68,7 +65,6 @@ class Explainer {
         spans_(spans),
         compute_(stream_ == static_cast<uint8_t>(Stream::compute) ? graph.compute(rank) : nullptr),
         alike_(graph.all_alike(graph.role(rank))),
-        last_(graph.last()),
         pieces_(pieces) {
     if (stream_ == static_cast<uint8_t>(Stream::compute) && graph.plan().mesh.size[2] > 1) find_phases();
   }
@@ -79,40 +75,34 @@ class Explainer {
   }
 
  private:
-  Task task_of(const Span& span) const { return {rank_, span.call, span.op}; }
+  TaskSpan task_of(const Span& span) const { return {rank_, &span}; }
 
   // Both give when the last task ends.
 
   Picoseconds explain_gaps() {
-    const Step& step = graph_.step();
-    const auto after_gaps = graph_.after_gaps(*compute_);
-    size_t gap = 0;
-    const auto explain_up_to = [&](size_t end) {
-      for (; gap < end; ++gap) {
-        const Span& span = graph_.spans()[after_gaps[gap]];
-        const Picoseconds from = &span == spans_.data() ? step.start : (&span)[-1].end;
-        if (from >= step.end) return;
-        if (!is_lone_collective(span, from)) explain(span, from, std::min(span.start, step.end));
-      }
-    };
     if constexpr (Pieces::kSums) {
-      for (const StepGraph::CoveredGaps& covered : graph_.covered_gaps(*compute_)) {
-        explain_up_to(covered.first);
-        pieces_.add_covered(covered.time);
-        gap += covered.count;
-      }
+      pieces_.add_covered(compute_->covered);
+      for (const auto& [start, next] : graph_.gaps(*compute_)) explain_gap(*next, start);
+      return spans_.back().end;
     }
-    explain_up_to(after_gaps.size());
-    return spans_.back().end;
+    Picoseconds now = graph_.step().start;
+    for (const Span& span : spans_) {
+      if (now < span.start) explain_gap(span, now);
+      now = span.end;
+    }
+    return now;
   }
 
-  bool is_lone_collective(const Span& span, Picoseconds from) {
-    if (!alike_ || span.start > graph_.step().end) return false;
-    const uint16_t op = graph_.lone_collective_before(span, rank_, from);
-    if (op == StepGraph::kNoOp) return false;
-    pieces_.add(stream_, IdleReason::task, Task{rank_, span.call, op}, true, from, span.start);
-    pieces_.close();
-    return true;
+  /// [from, the span's start) is idle.
+  void explain_gap(const Span& span, Picoseconds from) {
+    const Picoseconds end = graph_.step().end;
+    const Span* const lone = alike_ && span.start <= end ? graph_.lone_collective_before(task_of(span), from) : nullptr;
+    if (lone) {
+      pieces_.add(graph_, stream_, IdleReason::task, task_of(*lone), true, from, span.start);
+      pieces_.close();
+    } else if (from < end) {
+      explain(span, from, std::min(span.start, end));
+    }
   }
 
   Picoseconds explain_works() {
@@ -158,7 +148,7 @@ class Explainer {
 
   /// [from, to) is idle and ends where the span's task begins to work.
   [[gnu::noinline]] void explain(const Span& span, Picoseconds from, Picoseconds to) {
-    const Task task = task_of(span);
+    const TaskSpan task = task_of(span);
     if (to > span.start) {
       meeting(task, graph_.slowest(task), std::max(from, span.start), to);
       to = span.start;
@@ -170,8 +160,8 @@ class Explainer {
   /// After the stream's last task. Of a compute stream that ends with a backward it is still the pipeline's time.
   void explain_end(Picoseconds from, Picoseconds to) {
     const bool drains = computes_ && from <= last_backward_;
-    const Picoseconds works = last_ ? graph_.work(*last_) : to;
-    add_awaited(drains ? IdleReason::drain : IdleReason::barrier, last_, works, from, to);
+    const TaskSpan& last = graph_.last();
+    add_awaited(drains ? IdleReason::drain : IdleReason::barrier, last, last ? graph_.work(last) : to, from, to);
     pieces_.close();
   }
 
@@ -179,38 +169,38 @@ class Explainer {
 
   /// Why a task has not come to the head of its stream, with all that it waits for done: because of what ended last
   /// of it; where that is a transfer which waits itself, because of what that waits for.
-  void before(Task task, Picoseconds from, Picoseconds to) {
+  void before(TaskSpan task, Picoseconds from, Picoseconds to) {
     while (from < to) {
-      const auto awaited = graph_.explains(task);
+      const TaskSpan awaited = graph_.explains(task);
       if (!awaited) return add(IdleReason::host, task, false, from, to);
-      const Span& span = graph_.span(*awaited);
+      const Span& span = *awaited.span;
       if (span.end < to) {
         add(IdleReason::host, task, false, std::max(from, span.end), to);
         to = std::max(from, span.end);
       }
-      const Kernel kernel = graph_.kernel(*awaited);
+      const Kernel kernel = graph_.kernel(awaited);
       if (!is_communication(kernel)) return add_awaited(IdleReason::task, awaited, span.start, from, to);
-      const Task member = graph_.slowest(*awaited);
-      const Picoseconds work = graph_.work(span, member == *awaited ? span : graph_.span(member));
+      const TaskSpan member = graph_.slowest(awaited);
+      const Picoseconds work = graph_.work(span, *member.span);
       if (work < to) {
-        working(*awaited, span, kernel, std::max(from, work), to);
+        working(awaited, kernel, std::max(from, work), to);
         to = std::max(from, work);
       }
       if (span.start < to) {
-        meeting(*awaited, member, std::max(from, span.start), to);
+        meeting(awaited, member, std::max(from, span.start), to);
         to = std::max(from, span.start);
       }
-      task = *awaited;
+      task = awaited;
     }
   }
 
   /// A transfer of this rank is under way; what it lost on shared links is counted at its end.
-  void working(Task task, const Span& span, Kernel kernel, Picoseconds from, Picoseconds to) {
-    Picoseconds lost_until = span.end;
-    for (const Contention& other : graph_.contention(span)) {
+  void working(TaskSpan task, Kernel kernel, Picoseconds from, Picoseconds to) {
+    Picoseconds lost_until = task.span->end;
+    for (const Contention& other : graph_.contention(*task.span)) {
       const Picoseconds lost_from = std::max(from, lost_until - other.lost);
       if (lost_from < to && lost_from < lost_until) {
-        pieces_.add_link(stream_, {other.rank, other.call, other.op}, lost_from, std::min(to, lost_until));
+        pieces_.add_link(stream_, other, lost_from, std::min(to, lost_until));
         to = lost_from;
       }
       lost_until = std::max(from, lost_until - other.lost);
@@ -219,8 +209,8 @@ class Explainer {
   }
 
   /// A communication of this rank waits for the member that comes last, and that for what keeps it.
-  void meeting(Task task, Task member, Picoseconds from, Picoseconds to) {
-    const Picoseconds arrives = graph_.span(member).start;
+  void meeting(TaskSpan task, TaskSpan member, Picoseconds from, Picoseconds to) {
+    const Picoseconds arrives = member.span->start;
     if (member == task || arrives < to) {
       const Picoseconds explained = member == task ? from : std::clamp(arrives, from, to);
       add(IdleReason::host, task, false, explained, to);
@@ -236,17 +226,18 @@ class Explainer {
     } else {
       reason = in_pipeline(kernel, reason, from);
     }
-    const auto keeps = graph_.explains(member);
+    if (Pieces::kSums) return add(reason, member, false, from, to);  // whatever keeps it
+    const TaskSpan keeps = graph_.explains(member);
     if (!keeps) return add_awaited(reason, member, arrives, from, to);
-    const Span& span = graph_.span(*keeps);
-    if (span.end < to) {  // it comes late for no reason in the plan
-      add(reason, member, false, std::max(from, span.end), to);
-      to = std::max(from, span.end);
+    if (keeps.span->end < to) {  // it comes late for no reason in the plan
+      const Picoseconds late = std::max(from, keeps.span->end);
+      add(reason, member, false, late, to);
+      to = late;
     }
-    add_awaited(reason, keeps, span.start, from, to);
+    add_awaited(reason, keeps, keeps.span->start, from, to);
   }
 
-  bool crosses_stages(Task member) const { return graph_.role(member.rank) != graph_.role(rank_); }
+  bool crosses_stages(const TaskSpan& member) const { return graph_.role(member.rank) != graph_.role(rank_); }
 
   IdleReason phase_at(Picoseconds time) const {
     if (time < first_forward_) return IdleReason::fill;
@@ -259,15 +250,15 @@ class Explainer {
   }
 
   /// Split where the awaited task begins.
-  void add_awaited(IdleReason reason, std::optional<Task> awaited, Picoseconds begins, Picoseconds from,
-                   Picoseconds to) {
+  void add_awaited(IdleReason reason, TaskSpan awaited, Picoseconds begins, Picoseconds from, Picoseconds to) {
+    if (Pieces::kSums) return add(reason, awaited, false, from, to);
     const Picoseconds split = std::clamp(begins, from, std::max(from, to));
     add(reason, awaited, true, split, to);
     add(reason, awaited, false, from, split);
   }
 
-  void add(IdleReason reason, std::optional<Task> awaited, bool running, Picoseconds from, Picoseconds to) {
-    if (from < to) pieces_.add(stream_, reason, awaited, running, from, to);
+  void add(IdleReason reason, TaskSpan awaited, bool running, Picoseconds from, Picoseconds to) {
+    if (from < to) pieces_.add(graph_, stream_, reason, awaited, running, from, to);
   }
 
   const StepGraph& graph_;
@@ -276,22 +267,15 @@ class Explainer {
   std::span<const Span> spans_;
   const StepGraph::Compute* compute_;
   bool alike_;
-  std::optional<Task> last_;
   Pieces& pieces_;
   bool computes_ = false;  ///< a pipeline's compute stream, so that there are phases
   Picoseconds first_forward_ = std::numeric_limits<Picoseconds>::max();
   Picoseconds last_backward_ = std::numeric_limits<Picoseconds>::min();
 };
 
-/// The spans of one stream of a rank.
-std::span<const Span> of_stream(std::span<const Span> rank, uint8_t stream) {
-  const auto range = std::ranges::equal_range(rank, stream, {}, &Span::stream);
-  return {range.begin(), range.end()};
-}
-
 IdleSums sum_compute_stream(const StepGraph& graph, uint32_t rank) {
-  IdleTotals totals(graph);
-  const auto spans = of_stream(of_rank(graph.spans(), rank), static_cast<uint8_t>(Stream::compute));
+  IdleTotals totals;
+  const auto spans = graph.spans(rank, Stream::compute);
   if (!spans.empty()) Explainer(graph, rank, spans, totals).run();
   return totals.sums();
 }
@@ -305,12 +289,10 @@ const char* name_of(IdleReason reason) {
 }
 
 std::vector<Idle> idle_of_rank(const StepGraph& graph, uint32_t rank) {
-  IdleList list(graph);
-  auto spans = of_rank(graph.spans(), graph.timeline().representative_of(rank));
-  while (!spans.empty()) {
-    const auto stream = of_first_stream(spans);
-    Explainer(graph, rank, stream, list).run();
-    spans = spans.subspan(stream.size());
+  IdleList list;
+  for (int stream = 0; stream < kStreams; ++stream) {
+    const auto spans = graph.spans(rank, static_cast<Stream>(stream));
+    if (!spans.empty()) Explainer(graph, rank, spans, list).run();
   }
   return list.take();
 }
@@ -355,7 +337,8 @@ IdleSums sum_idle(const StepGraph& graph, const std::vector<Idle>& idle, Stream 
     if (piece.stream != static_cast<uint8_t>(stream)) continue;
     const Picoseconds time = piece.end - piece.start;
     sums.reason[static_cast<size_t>(piece.reason)] += time;
-    if (piece.reason == IdleReason::task) sums.task[static_cast<size_t>(graph.category(*piece.awaited))] += time;
+    if (piece.reason == IdleReason::task)
+      sums.task[static_cast<size_t>(graph.category(graph.find(*piece.awaited)))] += time;
   }
   return sums;
 }

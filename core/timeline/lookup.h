@@ -32,10 +32,17 @@ inline std::span<const Span> of_rank(std::span<const Span> step, uint32_t rank) 
   return {range.begin(), range.end()};
 }
 
-/// Those of the first stream of a rank's spans, which are sorted by stream; there must be some.
-inline std::span<const Span> of_first_stream(std::span<const Span> rank) {
-  const auto end = std::ranges::upper_bound(rank, rank.front().stream, {}, &Span::stream);
-  return {rank.begin(), end};
+/// The same where the rank is the first or none before it is asked for; it probably has as many spans as `expected`.
+inline std::span<const Span> of_next_rank(std::span<const Span> rest, uint32_t rank, size_t expected) {
+  const bool has_as_many = expected > 0 && expected <= rest.size() && rest.front().rank == rank &&
+                           rest[expected - 1].rank == rank && (expected == rest.size() || rest[expected].rank != rank);
+  return has_as_many ? rest.first(expected) : of_rank(rest, rank);
+}
+
+/// Those of one stream of a rank's spans, which are sorted by stream.
+inline std::span<const Span> of_stream(std::span<const Span> rank, Stream stream) {
+  const auto range = std::ranges::equal_range(rank, static_cast<uint8_t>(stream), {}, &Span::stream);
+  return {range.begin(), range.end()};
 }
 
 /// How many ranks the spans of each rank stand for; 0 where another rank's spans stand for it.

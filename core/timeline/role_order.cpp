@@ -48,6 +48,7 @@ RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& 
     }
     size_ += body.num_ops;
   }
+  for (size_t stream = 0; stream < next_lane.size(); ++stream) tasks_on_[stream] = next_lane[stream].place;
 }
 
 void RoleOrder::make_room(const Plan& plan) {

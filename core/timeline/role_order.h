@@ -1,5 +1,6 @@
 // What the tasks of a role wait for, as the Plan orders them: streams, waits, events, meetings.
 #pragma once
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +28,7 @@ class RoleOrder {
   RoleOrder(const Plan&, const BodyOrders&, const Program&);
 
   uint32_t size() const { return size_; }
+  uint32_t tasks_on(Stream stream) const { return tasks_on_[static_cast<size_t>(stream)]; }
   /// Tasks numbered in issue order.
   uint32_t number(RoleTask task) const { return calls_[task.call].first_task + task.op; }
   const OpOrder& op(RoleTask task) const { return ops_[calls_[task.call].first_op + task.op]; }
@@ -41,12 +43,21 @@ class RoleOrder {
     const BodyOrders::Lane* ops = nullptr;  ///< null if there are none
   };
   CallLane lane(uint32_t call, Stream) const;
+  /// Of a lane of the call's body the CallLane::place.
+  uint32_t place(uint32_t call, uint16_t lane) const { return lanes_[calls_[call].first_lane + lane].place; }
 
+  /// The task that must have come to the head of its stream, for this one to: what the first op of a grouped body waits
+  /// for, all of them do.
+  RoleTask comes_with(RoleTask task) const {
+    return {task.call, bodies_.of(program_.calls[task.call].body).grouped ? uint16_t{0} : task.op};
+  }
   /// Calls `visit`, until it says false, with the tasks that must have ended, and with each all before it on its
-  /// stream: the one before on the task's own stream (first, if there is one), those that the body names, those whose
-  /// events are awaited.
+  /// stream: the one before on the stream of comes_with() (first, if there is one), then for_waits().
   template <class Visit>
   void for_predecessors(RoleTask, Visit&& visit) const;
+  /// Of those the ones that the body names, and those whose events are awaited.
+  template <class Visit>
+  void for_waits(RoleTask, Visit&& visit) const;
   /// Communication: the k-th operation of its communicator meets the k-th of every other member.
   uint32_t turn(RoleTask) const;
   /// The role's k-th operation on a communicator, if it has so many.
@@ -82,6 +93,7 @@ class RoleOrder {
   const Program& program_;
   const OpOrder* ops_;
   uint32_t size_ = 0;
+  std::array<uint32_t, kStreams> tasks_on_{};
   std::vector<CallOrder> calls_;
   std::vector<LaneOrder> lanes_;         // of all calls, a call's one after the other
   std::vector<RoleTask> awaited_;        // by sync: the task whose event it waits for; kNobody if it waits for none
@@ -135,13 +147,14 @@ bool RoleOrder::for_awaited(RoleTask task, Visit&& visit) const {
 }
 
 template <class Visit>
+void RoleOrder::for_waits(RoleTask task, Visit&& visit) const {
+  for (RoleTask waits = comes_with(task); for_awaited(waits, visit) && waits != task;) waits = task;
+}
+
+template <class Visit>
 void RoleOrder::for_predecessors(RoleTask task, Visit&& visit) const {
-  // What a grouped body's first op waits for, all of them do.
-  const bool grouped = bodies_.of(program_.calls[task.call].body).grouped;
-  const RoleTask first{task.call, grouped ? uint16_t{0} : task.op};
-  const RoleTask before = this->before(first);
-  if (before != kNobody && !visit(before)) return;
-  for (RoleTask waits = first; for_awaited(waits, visit) && waits != task;) waits = task;
+  const RoleTask before = this->before(comes_with(task));
+  if (before == kNobody || visit(before)) for_waits(task, visit);
 }
 
 }  // namespace pgram

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <ranges>
 #include <utility>
 
 #include "core/timeline/lookup.h"
@@ -27,167 +27,137 @@ StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& ord
   find_roles();
   note_contention();
   if (timeline.steps.size() == 1 && !timeline.alike.empty())
-    patterns_.resize(std::ranges::max(timeline.alike, {}, &AlikeCall::pattern).pattern + 1);
-  first_spans_.reserve(ranks_.size());  // so that they stay where they are
+    patterns_.resize(std::ranges::max(timeline.alike | std::views::transform(&AlikeCall::pattern)) + 1);
+  streams_.reserve(ranks_.size());  // so that they stay where they are
   computes_.reserve(ranks_.size());
+  std::span<const Span> rest = spans_;
   for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
     ranks_[rank].own = own(rank);
     ranks_[rank].order = &order_.role(roles_[rank]);
-    if (own(rank) == rank) add_rank(rank);
+    if (own(rank) != rank) continue;
+    const auto own_spans = of_next_rank(rest, rank, ranks_[rank].order->size());
+    add_rank(rank, own_spans);
+    rest = std::span(own_spans.end(), rest.end());
   }
   for (RankTasks& tasks : ranks_) {
-    tasks.first_span = ranks_[tasks.own].first_span;
-    tasks.by_task = ranks_[tasks.own].by_task;
-    tasks.compute = ranks_[tasks.own].compute;
+    const RankTasks& own = ranks_[tasks.own];
+    tasks.spans = own.spans;
+    tasks.streams = own.streams;
+    tasks.by_task = own.by_task;
+    tasks.compute = own.compute;
   }
 }
 
 void StepGraph::find_roles() {
   const uint32_t stages = plan().mesh.size[2];
   stage_stride_ = plan().mesh.stride(2);
-  roles_.reserve(ranks_.size());
+  roles_.resize(ranks_.size());
   one_class_.assign(stages, true);
   std::vector<uint32_t> class_of(stages, kNone);
-  for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
-    const uint32_t role = rank / stage_stride_ % stages;
-    roles_.push_back(role);
-    if (class_of[role] == kNone) class_of[role] = own(rank);
-    if (class_of[role] != own(rank)) one_class_[role] = one_class_a_role_ = false;
+  for (uint32_t rank = 0, role = 0; rank < ranks_.size(); role = (role + 1) % stages) {
+    for (const uint32_t end = rank + stage_stride_; rank < end; ++rank) {
+      roles_[rank] = role;
+      if (class_of[role] == kNone) class_of[role] = own(rank);
+      if (class_of[role] != own(rank)) one_class_[role] = one_class_a_role_ = false;
+    }
   }
 }
 
-void StepGraph::add_rank(uint32_t rank) {
-  const auto spans = pgram::of_rank(spans_, rank);
-  const Span* latest = add_in_order(rank, spans);
-  if (!latest) {
-    add_by_task(order(rank), plan().programs[roles_[rank]], spans);
-    ranks_[rank].by_task = &by_task_.back();
-    if (!spans.empty()) latest = &*std::ranges::max_element(spans, {}, &Span::end);
-  }
-  if (!latest || (last_ && latest->end <= last_end_)) return;
-  last_ = Task{rank, latest->call, latest->op};
-  last_end_ = latest->end;
+void StepGraph::add_rank(uint32_t rank, std::span<const Span> spans) {
+  ranks_[rank].spans = spans;
+  if (!add_in_order(rank)) add_by_task(rank);
+  note_last(rank);
 }
 
-/// Where every task has a span and the spans of each stream are in the plan's order and end in it: gives the first that
-/// ends last. Else, or where there are none: null.
-const Span* StepGraph::add_in_order(uint32_t rank, std::span<const Span> spans) {
-  if (spans.size() != order(rank).size()) return nullptr;
-  std::array<std::span<const Span>, kStreams> streams;
-  std::array<uint32_t, kStreams> first{};
-  for (auto rest = spans; !rest.empty(); rest = rest.subspan(streams[rest.front().stream].size())) {
-    first[rest.front().stream] = index_of(rest.front());
-    streams[rest.front().stream] = of_first_stream(rest);
-  }
-  ranks_[rank].first_span = first_spans_.emplace_back(first).data();
+/// Whether every task has a span and the spans of each stream are in the plan's order and end in it.
+bool StepGraph::add_in_order(uint32_t rank) {
+  RankTasks& tasks = ranks_[rank];
+  if (tasks.spans.empty() || tasks.spans.size() != tasks.order->size()) return false;
+  Streams& streams = streams_.emplace_back();
+  tasks.streams = &streams;
+  streams[0] = tasks.spans.data();
+  for (size_t s = 0; s < kStreams; ++s) streams[s + 1] = streams[s] + tasks.order->tasks_on(static_cast<Stream>(s));
   const bool computes = !order_.bodies().communicates(Stream::compute);
   Compute compute;
-  compute.gaps.first = static_cast<uint32_t>(after_gaps_.size());
-  compute.covered.first = static_cast<uint32_t>(covered_gaps_.size());
+  compute.gaps.first = static_cast<uint32_t>(gaps_.size());
   compute.loose.first = static_cast<uint32_t>(loose_.size());
   const auto in_order = [&](Stream stream) {
-    const auto& own = streams[static_cast<size_t>(stream)];
-    if (computes && stream == Stream::compute) return computes_in_order(rank, own, compute);
-    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, own, compute);
+    if (computes && stream == Stream::compute) return computes_in_order(rank, compute);
+    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, compute);
     Reached reached{0, step().start};
-    return go_on_in_order(order(rank), own, reached);
+    return go_on_in_order(rank, stream, spans(rank, stream), reached);
   };
-  const Span* latest = nullptr;
-  for (size_t s = 0; s < streams.size(); ++s) {
-    if (streams[s].empty()) continue;
-    if (!in_order(static_cast<Stream>(s))) {
-      after_gaps_.resize(compute.gaps.first);
-      covered_gaps_.resize(compute.covered.first);
-      loose_.resize(compute.loose.first);
-      first_spans_.pop_back();
-      ranks_[rank].first_span = nullptr;
-      return nullptr;
-    }
-    const Picoseconds end = streams[s].back().end;
-    if (!latest || end > latest->end) latest = &*std::ranges::lower_bound(streams[s], end, {}, &Span::end);
+  for (size_t s = 0; s < kStreams; ++s) {
+    if (streams[s] == streams[s + 1] || in_order(static_cast<Stream>(s))) continue;
+    gaps_.resize(compute.gaps.first);
+    loose_.resize(compute.loose.first);
+    streams_.pop_back();
+    tasks.streams = nullptr;
+    return false;
   }
-  if (computes) ranks_[rank].compute = &computes_.emplace_back(compute);
-  return latest;
+  compute.gaps.count = static_cast<uint32_t>(gaps_.size()) - compute.gaps.first;
+  compute.loose.count = static_cast<uint32_t>(loose_.size()) - compute.loose.first;
+  if (computes) tasks.compute = &computes_.emplace_back(compute);
+  return true;
 }
 
-/// Whether the spans, of one stream, are different tasks of it, in the plan's order, and end in it.
-bool StepGraph::go_on_in_order(const RoleOrder& order, std::span<const Span> spans, Reached& reached) const {
+/// Whether the spans are of the stream, are different tasks of it, in the plan's order, and end in it.
+bool StepGraph::go_on_in_order(uint32_t rank, Stream stream, std::span<const Span> spans, Reached& reached) const {
+  const RoleOrder& order = this->order(rank);
+  auto [least, time] = reached;
   for (const Span& span : spans) {
     const RoleTask task{span.call, span.op};
     const uint32_t number = order.number(task);
-    if (number < reached.number || order.op(task).stream != static_cast<Stream>(span.stream) || span.end < reached.time)
+    if (number < least || order.op(task).stream != stream || span.stream != static_cast<uint8_t>(stream) ||
+        span.end < time)
       return false;
-    reached = {number + 1, span.end};
+    least = number + 1;
+    time = span.end;
   }
+  reached = {least, time};
   return true;
 }
 
-/// The same of a compute stream without communication, whose spans must not wait; notes what it did.
-bool StepGraph::computes_in_order(uint32_t rank, std::span<const Span> spans, Compute& compute) {
+void StepGraph::add_by_task(uint32_t rank) {
   const RoleOrder& order = this->order(rank);
-  const auto alike = alike_calls(rank);
-  auto next_alike = alike.begin();
-  Picoseconds now = step().start;
-  for (const Span *at = spans.data(), *const end = at + spans.size(); at != end;) {
-    const uint32_t call = at->call;
-    const auto [place, ops] = order.lane(call, Stream::compute);
-    if (!ops || place != at - spans.data() || ops->num_ops > end - at) return false;
-    Picoseconds& busy = compute.busy[static_cast<size_t>(ops->category)];
-    while (next_alike != alike.end() && next_alike->call < call) ++next_alike;
-    Pattern* const pattern =
-        next_alike != alike.end() && next_alike->call == call ? &patterns_[next_alike->pattern] : nullptr;
-    if (pattern && pattern->is_covered) {
-      if (at->start != now && !note_gap(*at, now, compute)) return false;
-      add_covered(*next_alike, *at, compute);
-      busy += pattern->length - pattern->gaps;
-      now = at->start + pattern->length;
-      at += ops->num_ops;
-      continue;
-    }
-    const Picoseconds worked = now - compute.idle;
-    const Span* const first = at;
-    for (const uint64_t head : order_.bodies().heads_of(*ops)) {
-      if (at->call != call || at->head() != head) return false;
-      if (at->start != now && !note_gap(*at, now, compute)) return false;
-      now = at++->end;
-    }
-    busy += now - compute.idle - worked;
-    if (pattern && !pattern->is_known) learn(*pattern, rank, {first, at});
-  }
-  compute.disjoint &= now <= step().end;
-  compute.gaps.count = static_cast<uint32_t>(after_gaps_.size()) - compute.gaps.first;
-  compute.covered.count = static_cast<uint32_t>(covered_gaps_.size()) - compute.covered.first;
-  return true;
-}
-
-/// Between `now` and the span, which must end later than `now`.
-bool StepGraph::note_gap(const Span& span, Picoseconds now, Compute& compute) {
-  if (span.end < now) return false;
-  compute.idle += span.start - now;
-  if (span.start > now)
-    after_gaps_.push_back(index_of(span));
-  else
-    compute.disjoint = false;
-  return true;
-}
-
-void StepGraph::add_by_task(const RoleOrder& order, const Program& program, std::span<const Span> spans) {
   ByTask& tasks = by_task_.emplace_back();
-  tasks.span_of.assign(order.size(), kNone);
-  for (const Span& span : spans) tasks.span_of[order.number({span.call, span.op})] = index_of(span);
+  tasks.span_of.assign(order.size(), nullptr);
+  for (const Span& span : spans(rank)) tasks.span_of[order.number({span.call, span.op})] = &span;
   tasks.last_so_far.reserve(order.size());
-  std::array<RoleTask, kStreams> last;
-  last.fill(kNobody);
-  for (uint32_t call = 0; call < program.calls.size(); ++call) {
-    const Body& body = plan().bodies[program.calls[call].body];
-    for (uint16_t op = 0; op < body.ops.size(); ++op) {
-      RoleTask& best = last[static_cast<size_t>(body.ops[op].stream)];
-      const uint32_t here = tasks.span_of[tasks.last_so_far.size()];
-      if (here != kNone && (best == kNobody || spans_[here].end >= spans_[tasks.span_of[order.number(best)]].end))
-        best = {call, op};
+  std::array<const Span*, kStreams> last{};
+  for (const Call& call : plan().programs[roles_[rank]].calls) {
+    for (const Op& op : plan().bodies[call.body].ops) {
+      const Span*& best = last[static_cast<size_t>(op.stream)];
+      const Span* const here = tasks.span_of[tasks.last_so_far.size()];
+      if (here && (!best || here->end >= best->end)) best = here;
       tasks.last_so_far.push_back(best);
     }
   }
+  ranks_[rank].by_task = &tasks;
+}
+
+void StepGraph::note_last(uint32_t rank) {
+  const Span* last = nullptr;
+  if (const Streams* streams = ranks_[rank].streams) {
+    for (size_t s = 0; s < kStreams; ++s) {
+      if ((*streams)[s] == (*streams)[s + 1]) continue;
+      const Span* const of_stream = (*streams)[s + 1] - 1;
+      if (!last || of_stream->end > last->end) last = of_stream;
+    }
+  } else if (!spans(rank).empty()) {
+    last = &*std::ranges::max_element(spans(rank), {}, &Span::end);
+  }
+  if (!last || (last_ && last->end <= last_.span->end)) return;
+  if (ranks_[rank].streams)  // of those that end last the first
+    last = &*std::ranges::lower_bound(spans(rank, static_cast<Stream>(last->stream)), last->end, {}, &Span::end);
+  last_ = {rank, last};
+}
+
+std::span<const Span> StepGraph::spans(uint32_t rank, Stream stream) const {
+  const RankTasks& tasks = ranks_[rank];
+  if (!tasks.streams) return of_stream(tasks.spans, stream);
+  const auto s = static_cast<size_t>(stream);
+  return {(*tasks.streams)[s], (*tasks.streams)[s + 1]};
 }
 
 void StepGraph::note_contention() {
@@ -213,36 +183,28 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
   return list;
 }
 
-std::optional<Task> StepGraph::at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const {
-  const RankTasks& tasks = ranks_[rank];
-  const auto task = tasks.order->at_turn(comm, turn);
-  if (!task || !has_span(tasks, *task)) return std::nullopt;
-  return Task{rank, task->call, task->op};
+TaskSpan StepGraph::at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const {
+  const auto task = order(rank).at_turn(comm, turn);
+  return {rank, task ? ranks_[rank].find(*task) : nullptr};
 }
 
 /// The task of `rank` in an operation of another one.
-std::optional<Task> StepGraph::met(uint32_t rank, const Task& task, uint16_t comm) const {
-  const RoleTask own{task.call, task.op};
-  if (roles_[rank] != roles_[task.rank]) return at_turn(rank, comm, order(task.rank).turn(own));
-  // Ranks of a role run one program.
-  if (!has_span(ranks_[rank], own)) return std::nullopt;
-  return Task{rank, task.call, task.op};
+TaskSpan StepGraph::met(uint32_t rank, const TaskSpan& task, uint16_t comm) const {
+  if (roles_[rank] != roles_[task.rank]) return at_turn(rank, comm, order(task.rank).turn(task.in_role()));
+  return {rank, ranks_[rank].find(task.in_role())};  // ranks of a role run one program
 }
 
-Task StepGraph::slowest(const Task& task) const {
+TaskSpan StepGraph::slowest(const TaskSpan& task) const {
   const BodyOrders::OpOrder& op = this->op(task);
   if (op.in_role && one_class_[roles_[task.rank]]) return task;  // all others are alike
   if (op.comm >= plan().comms.size()) return task;
-  if (meets_all_roles(op.comm)) return latest_of_roles(op.comm, order(task.rank).turn({task.call, task.op}), task);
-  Task last = task;
-  Picoseconds latest = span(task).start;
-  const auto meet = [&](uint32_t rank) {
-    const auto other = met(rank, task, op.comm);
-    if (!other || span(*other).start <= latest) return;
-    last = *other;
-    latest = span(*other).start;
-  };
-  for_members(op.comm, task.rank, meet);
+  if (meets_all_roles(plan().comms[op.comm]))
+    return latest_of_roles(op.comm, order(task.rank).turn(task.in_role()), task);
+  TaskSpan last = task;
+  for_members(op.comm, task.rank, [&](uint32_t rank) {
+    const TaskSpan other = met(rank, task, op.comm);
+    if (other && other.span->start > last.span->start) last = other;
+  });
   return last;
 }
 
@@ -262,38 +224,34 @@ void StepGraph::for_members(uint16_t index, uint32_t rank, Visit&& visit) const 
 }
 
 /// The slowest() where a group has members of all roles, and those of one role are alike. All roles ask for it.
-Task StepGraph::latest_of_roles(uint16_t index, uint32_t turn, const Task& task) const {
+TaskSpan StepGraph::latest_of_roles(uint16_t index, uint32_t turn, const TaskSpan& task) const {
   auto member = plan().mesh.coordinates(task.rank);
   for (const int axis : {0, 1}) {
     if (plan().comms[index].axes & 1 << axis) member[axis] = 0;
   }
   if (latest_.comm != index || latest_.turn != turn) {
-    latest_ = {index, turn, std::nullopt, 0};
+    latest_ = {index, turn, {}};
     for (member[2] = 0; member[2] < one_class_.size(); ++member[2]) {
-      const auto other = at_turn(plan().mesh.rank(member), index, turn);
-      if (!other || (latest_.task && span(*other).start <= latest_.start)) continue;
-      latest_.task = other;
-      latest_.start = span(*other).start;
+      const TaskSpan other = at_turn(plan().mesh.rank(member), index, turn);
+      if (other && (!latest_.task || other.span->start > latest_.task.span->start)) latest_.task = other;
     }
   }
-  if (!latest_.task || latest_.start <= span(task).start) return task;
-  member[2] = roles_[latest_.task->rank];
-  return {plan().mesh.rank(member), latest_.task->call, latest_.task->op};
+  if (!latest_.task || latest_.task.span->start <= task.span->start) return task;
+  member[2] = roles_[latest_.task.rank];
+  return {plan().mesh.rank(member), latest_.task.span};
 }
 
-std::optional<Task> StepGraph::partner(const Task& task) const {
+TaskSpan StepGraph::partner(const TaskSpan& task) const {
   const BodyOrders::OpOrder& op = this->op(task);
-  if (op.comm >= plan().comms.size() || !is_point_to_point(op.kernel)) return std::nullopt;
+  if (op.comm >= plan().comms.size() || !is_point_to_point(op.kernel)) return {};
   for (uint32_t member : members(plan(), op.comm, task.rank)) {
-    if (roles_[member] == roles_[task.rank]) continue;
-    return at_turn(member, op.comm, order(task.rank).turn({task.call, task.op}));
+    if (roles_[member] != roles_[task.rank]) return at_turn(member, op.comm, order(task.rank).turn(task.in_role()));
   }
-  return std::nullopt;
+  return {};
 }
 
-Picoseconds StepGraph::work(const Task& task) const {
-  if (!is_communication(kernel(task))) return span(task).start;
-  return work(span(task), span(slowest(task)));
+Picoseconds StepGraph::work(const TaskSpan& task) const {
+  return is_communication(kernel(task)) ? work(*task.span, *slowest(task).span) : task.span->start;
 }
 
 Picoseconds StepGraph::work(const Span& own, const Span& slowest) const {
@@ -303,21 +261,29 @@ Picoseconds StepGraph::work(const Span& own, const Span& slowest) const {
   return latest >= known && latest < known + kUnit ? std::min(latest, own.end) : known;
 }
 
-std::optional<Task> StepGraph::explains(const Task& task) const {
+TaskSpan StepGraph::explains(const TaskSpan& task) const {
   const RankTasks& tasks = ranks_[task.rank];
-  const Picoseconds start = span(task).start;
-  std::optional<Task> last;
+  const Picoseconds start = task.span->start;
+  TaskSpan last{task.rank, nullptr};
   Picoseconds latest = 0;
-  tasks.order->for_predecessors({task.call, task.op}, [&](RoleTask before) {
-    if (!tasks.first_span) before = tasks.by_task->last_so_far[tasks.order->number(before)];
-    if (before == kNobody) return true;
-    const Task candidate{task.rank, before.call, before.op};
-    const Picoseconds end = std::min(span(candidate).end, start);
+  const auto come = [&](const Span& before) {
+    const Picoseconds end = std::min(before.end, start);
     if (last && end <= latest) return true;
-    last = candidate;
+    last.span = &before;
     latest = end;
     return latest < start;  // else nothing ends later
-  });
+  };
+  if (!tasks.streams) {
+    tasks.order->for_predecessors(task.in_role(), [&](RoleTask before) {
+      const Span* const span = tasks.by_task->last_so_far[tasks.order->number(before)];
+      return !span || come(*span);
+    });
+    return last;
+  }
+  const RoleTask head = tasks.order->comes_with(task.in_role());
+  const Span* const at_head = head == task.in_role() ? task.span : tasks.find(head);
+  if (at_head == (*tasks.streams)[at_head->stream] || come(at_head[-1]))
+    tasks.order->for_waits(task.in_role(), [&](RoleTask before) { return come(*tasks.find(before)); });
   return last;
 }
 

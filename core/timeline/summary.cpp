@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <numeric>
 #include <ranges>
 
@@ -17,50 +18,50 @@ struct Stretch {
   Picoseconds start = 0, end = 0;
 };
 
-/// The idle time of a rank, of which stretches are taken. It is kept in two parts, before and after the last one, so
-/// that one which comes soon after, or a little before, costs no search.
+/// The idle time of a rank, of which stretches are taken. It is kept in two parts, before and after the last one, at
+/// the two ends of one room, so that one which comes soon after, or a little before, costs no search.
 class IdleTime {
  public:
-  void clear() {
-    before_.clear();
-    after_.clear();
+  /// Begins anew; `most`: how many stretches will be added and taken.
+  void clear(size_t most) {
+    if (room_.size() < most + 2) room_.resize(most + 2);
+    before_ = room_.data();
+    after_ = room_.data() + room_.size() - 1;
+    *before_ = {-kNever, -kNever};
+    *after_ = {kNever, kNever};
   }
   /// Before all that there is.
   void add_before(Picoseconds start, Picoseconds end) {
-    if (start < end) after_.push_back({start, end});
+    if (start < end) *--after_ = {start, end};
   }
   /// How much there was of it.
   Picoseconds take(Picoseconds start, Picoseconds end) {
-    while (!before_.empty() && before_.back().end > start) move(before_, after_);
-    while (!after_.empty() && after_.back().end <= start) move(after_, before_);
+    while (before_->end > start) *--after_ = *before_--;
+    while (after_->end <= start) *++before_ = *after_++;
     Picoseconds taken = 0;
-    while (!after_.empty() && after_.back().start < end) {
-      Stretch& next = after_.back();
-      taken += std::min(next.end, end) - std::max(next.start, start);
-      if (next.start < start) before_.push_back({next.start, start});
-      if (next.end > end) {
-        next.start = end;
+    for (; after_->start < end; ++after_) {
+      taken += std::min(after_->end, end) - std::max(after_->start, start);
+      if (after_->start < start) *++before_ = {after_->start, start};
+      if (after_->end > end) {
+        after_->start = end;
         break;
       }
-      after_.pop_back();
     }
     return taken;
   }
 
  private:
-  using Stretches = std::vector<Stretch>;
-  static void move(Stretches& from, Stretches& to) {
-    to.push_back(from.back());
-    from.pop_back();
-  }
+  static constexpr Picoseconds kNever = std::numeric_limits<Picoseconds>::max();
 
-  Stretches before_, after_;  // the latest of those before, the first of those after at the back
+  std::vector<Stretch> room_;
+  Stretch *before_ = nullptr, *after_ = nullptr;  // the last of those before, the first of those after
 };
 
 /// What a sum needs to know of an op, looked up once per body.
 struct OpKind {
   uint8_t category = 0;
   bool communicates = false;
+  bool operator==(const OpKind&) const = default;
 };
 
 class OpKinds {
@@ -68,123 +69,127 @@ class OpKinds {
   explicit OpKinds(const Plan& plan) : plan_(plan) {
     for (const Body& body : plan.bodies) {
       first_.push_back(kinds_.size());
-      for (const Op& op : body.ops)
-        kinds_.push_back({static_cast<uint8_t>(category_of(body, op)), is_communication(op.kernel)});
+      for (const Op& op : body.ops) {
+        const OpKind kind{static_cast<uint8_t>(category_of(body, op)), is_communication(op.kernel)};
+        kinds_.push_back(kind);
+        std::vector<OpKind>& of_stream = of_stream_[static_cast<size_t>(op.stream)];
+        if (std::ranges::find(of_stream, kind) == of_stream.end()) of_stream.push_back(kind);
+      }
     }
   }
   /// Of the ops of a call.
   const OpKind* of(const Call& call) const { return kinds_.data() + first_[call.body]; }
   const Call* calls(uint32_t rank) const { return plan_.programs[plan_.role(rank)].calls.data(); }
+  /// Those of a stream's ops.
+  const std::vector<OpKind>& of(Stream stream) const { return of_stream_[static_cast<size_t>(stream)]; }
 
  private:
   const Plan& plan_;
   std::vector<size_t> first_;  // by body
   std::vector<OpKind> kinds_;
+  std::array<std::vector<OpKind>, kStreams> of_stream_;
 };
-
-using Times = std::array<Picoseconds, kCategories>;
 
 /// Of one rank after the other, as the room for their stretches is used again.
 class RankSummariser {
  public:
   /// The graph may be null.
   RankSummariser(const Timeline& timeline, const Step& step, const StepGraph* graph)
-      : step_(step), graph_(graph), kinds_(*timeline.plan) {}
+      : step_(step), graph_(graph), kinds_(*timeline.plan) {
+    for (int s = static_cast<int>(Stream::compute) + 1; s < kStreams; ++s) {
+      const auto stream = static_cast<Stream>(s);
+      for (const OpKind& kind : kinds_.of(stream)) others_.push_back({stream, kind, kinds_.of(stream).size() == 1});
+    }
+    std::ranges::stable_sort(others_, {}, [](const Part& part) { return part.kind.category; });
+  }
 
   RankSummary run(std::span<const Span> spans, uint32_t rank) {
     RankSummary summary;
     summary.rank = rank;
     calls_ = kinds_.calls(rank);
-    idle_.clear();
-    for (std::vector<Stretch>& stretches : communication_) stretches.clear();
-    std::span<const Span> computing;
-    if (!spans.empty() && spans.front().stream == static_cast<uint8_t>(Stream::compute)) {
-      computing = of_first_stream(spans);
-      spans = spans.subspan(computing.size());
-    }
+    const auto on = [&](Stream stream) { return graph_ ? graph_->spans(rank, stream) : of_stream(spans, stream); };
+    idle_.clear(spans.size() + 1);
     const StepGraph::Compute* known = graph_ ? graph_->compute(rank) : nullptr;
     if (known && !known->disjoint) known = nullptr;
     if (known)
-      add_known(*known, computing, summary);
+      add_known(*known, on(Stream::compute), summary);
     else
-      add_computing(computing, summary);
+      add_computing(on(Stream::compute), summary);
     summary.idle = step_.end - step_.start - summary.busy;
-
-    const auto note = [&](OpKind kind, Picoseconds from, Picoseconds to) {
-      if (kind.communicates) communication_[kind.category].push_back({from, to});
-    };
-    if (known && !spans.empty() && spans.front().stream == static_cast<uint8_t>(Stream::tensor)) {
-      for (const auto& [first, count] : graph_->loose_tensor_spans(*known))
-        add_works(graph_->spans().subspan(first, count), summary.time, note);
-      spans = spans.subspan(of_first_stream(spans).size());
-    }
-    add_works(spans, summary.time, note);
-    // What one category took of the idle time is taken away, so that the categories add up to at most the idle time.
-    for (size_t category = 0; category < kCategories; ++category) {
-      Picoseconds taken = 0;
-      for (const auto& [start, end] : communication_[category]) taken += idle_.take(start, end);
-      summary.exposed[category] += taken;
+    for (const Part& part : others_) {
+      if (known && part.stream == Stream::tensor) {
+        for (const auto loose : graph_->loose_tensor_spans(*known)) add_part(part, loose, summary);
+      } else {
+        add_part(part, on(part.stream), summary);
+      }
     }
     return summary;
   }
 
  private:
+  /// The tasks of one kind on another stream than the compute stream.
+  struct Part {
+    Stream stream = Stream::compute;
+    OpKind kind;
+    bool is_all = false;  ///< there are no others
+  };
+
   /// What a StepGraph found already.
   void add_known(const StepGraph::Compute& compute, std::span<const Span> computing, RankSummary& summary) {
     summary.busy_with = summary.time = compute.busy;
     summary.busy = std::accumulate(compute.busy.begin(), compute.busy.end(), Picoseconds{0});
     if (!computing.empty()) summary.span_idle = computing.back().end - computing.front().start - summary.busy;
     idle_.add_before(computing.empty() ? step_.start : computing.back().end, step_.end);
-    const auto after_gaps = graph_->after_gaps(compute);
-    size_t gap = after_gaps.size();
-    const auto add_down_to = [&](size_t first) {
-      while (gap > first) {
-        const Span& span = graph_->spans()[after_gaps[--gap]];
-        idle_.add_before(&span == computing.data() ? step_.start : (&span)[-1].end, span.start);
-      }
-    };
+    for (const auto& [start, next] : std::views::reverse(graph_->gaps(compute))) idle_.add_before(start, next->start);
     // Of the categories that communicate tensor_comm is the first, so that it has what is covered.
     const auto tensor = static_cast<size_t>(Category::tensor_comm);
-    for (const StepGraph::CoveredGaps& covered : std::views::reverse(graph_->covered_gaps(compute))) {
-      add_down_to(covered.first + covered.count);
-      gap = covered.first;
-      summary.exposed[tensor] += covered.time;
-    }
-    add_down_to(0);
+    summary.exposed[tensor] = compute.covered;
     summary.time[tensor] += compute.tensor_time;
   }
 
   void add_computing(std::span<const Span> computing, RankSummary& summary) {
     idle_.add_before(step_.start, step_.end);
     Picoseconds first = step_.end, last = step_.start;
-    add_works(computing, summary.time, [&](OpKind kind, Picoseconds from, Picoseconds to) {
+    for (const Span& span : computing) {
+      const size_t category = kind_of(span).category;
+      summary.time[category] += span.end - span.start;
+      const auto [from, to] = at_work(span);
+      if (from >= to) continue;
       summary.busy += idle_.take(from, to);
       first = std::min(first, from);
-      if (to <= last) return;
-      summary.busy_with[kind.category] += to - std::max(from, last);
+      if (to <= last) continue;
+      summary.busy_with[category] += to - std::max(from, last);
       last = to;
-    });
+    }
     if (first < last) summary.span_idle = last - first - summary.busy;
   }
 
-  /// Calls `visit` with what streams were at work on within the step, and adds up all times by category. Waiting for
-  /// another member is idleness with another cause, not what the communication cost.
-  template <class Visit>
-  void add_works(std::span<const Span> spans, Times& times, Visit&& visit) {
+  /// What one category takes of the idle time is taken away, so that the categories add up to at most the idle time.
+  void add_part(const Part& part, std::span<const Span> spans, RankSummary& summary) {
+    Picoseconds time = 0, exposed = 0;
     for (const Span& span : spans) {
-      const OpKind kind = kinds_.of(calls_[span.call])[span.op];
-      times[kind.category] += span.end - span.start;
-      const Picoseconds from = std::max(span.start + span.wait(), step_.start), to = std::min(span.end, step_.end);
-      if (from < to) visit(kind, from, to);
+      if (!part.is_all && kind_of(span) != part.kind) continue;
+      time += span.end - span.start;
+      const auto [from, to] = at_work(span);
+      if (part.kind.communicates && from < to) exposed += idle_.take(from, to);
     }
+    summary.time[part.kind.category] += time;
+    summary.exposed[part.kind.category] += exposed;
+  }
+
+  OpKind kind_of(const Span& span) const { return kinds_.of(calls_[span.call])[span.op]; }
+
+  /// Within the step. Waiting for another member is idleness with another cause, not what the communication cost.
+  Stretch at_work(const Span& span) const {
+    return {std::max(span.start + span.wait(), step_.start), std::min(span.end, step_.end)};
   }
 
   const Step& step_;
   const StepGraph* graph_;
   OpKinds kinds_;
+  std::vector<Part> others_;  // by category, then stream
   const Call* calls_ = nullptr;
   IdleTime idle_;
-  std::array<std::vector<Stretch>, kCategories> communication_;  // by category
 };
 
 /// A number among the facts of the timeline or else of its plan; 0 when there is none.
@@ -255,7 +260,8 @@ Summary summarise(const Timeline& timeline, const StepGraph* graph) {
   if (!spans.empty()) {  // else a simulation that kept no spans: nothing is known of its ranks
     RankSummariser ranks(timeline, timeline.steps[summary.step], graph);
     for (uint32_t rank = 0; rank < timeline.plan->mesh.ranks(); ++rank) {
-      if (timeline.representative_of(rank) == rank) summary.ranks.push_back(ranks.run(of_rank(spans, rank), rank));
+      if (timeline.representative_of(rank) != rank) continue;
+      summary.ranks.push_back(ranks.run(graph ? graph->spans(rank) : of_rank(spans, rank), rank));
     }
   }
   add_peak_memory(timeline, summary);

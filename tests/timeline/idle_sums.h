@@ -24,7 +24,7 @@ inline void expect_sums_exact(const Timeline& timeline, size_t step, const std::
     for (const Idle& idle : idle_of_rank(graph, rank)) stretches[idle.stream].push_back({idle.start, idle.end});
     std::map<uint8_t, std::vector<Stretch>> busy;
     for (const Span& span : of_rank(graph.spans(), timeline.representative_of(rank))) {
-      const Picoseconds work = graph.work({rank, span.call, span.op});
+      const Picoseconds work = graph.work({rank, &span});
       ASSERT_GE(work, span.start + span.wait() < span.end ? span.start + span.wait() : span.start) << text;
       busy[span.stream].push_back({std::clamp(work, begin, end), std::clamp(span.end, begin, end)});
     }
