@@ -15,7 +15,7 @@ std::span<const AlikeCall> StepGraph::alike_calls(uint32_t rank) const {
 /// From the first call of a pattern; `first`: its first compute span.
 void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first) const {
   pattern.is_known = true;
-  const RankTasks& tasks = ranks_[call.rank];
+  const RankTasks& tasks = this->tasks(call.rank);
   const BodyOrders::Lane* const computes = tasks.order->lane(call.call, Stream::compute).ops;
   const Span* const end = &*spans(call.rank, Stream::compute).end();
   if (!computes || computes->num_ops > end - &first) return;
@@ -49,10 +49,9 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
 
 /// Whether the spans are the stream's tasks in the plan's order, end in it and do not wait, as far as that must be
 /// asked; notes what the stream did. It must hold no communication.
-bool StepGraph::computes_in_order(uint32_t rank, Compute& compute) {
+bool StepGraph::computes_in_order(uint32_t rank, std::span<const AlikeCall> alike, Compute& compute) {
   const RoleOrder& order = this->order(rank);
   const auto spans = this->spans(rank, Stream::compute);
-  const auto alike = alike_calls(rank);
   auto next_alike = alike.begin();
   Picoseconds now = step().start;
   for (const Span *at = spans.data(), *const end = at + spans.size(); at < end;) {
@@ -96,7 +95,7 @@ bool StepGraph::note_gap(const Span& next, Picoseconds now, Compute& compute) {
 }
 
 /// The same of the tensor stream, once it is known what the compute stream did; notes which spans are loose.
-bool StepGraph::is_tensor_in_order(uint32_t rank, Compute& compute) {
+bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const AlikeCall> alike, Compute& compute) {
   const RoleOrder& order = this->order(rank);
   const auto spans = this->spans(rank, Stream::tensor);
   Reached reached{0, step().start};
@@ -105,7 +104,7 @@ bool StepGraph::is_tensor_in_order(uint32_t rank, Compute& compute) {
     if (done == until) return true;
     return go_on_in_order(rank, Stream::tensor, loose_.emplace_back(done, until), reached);
   };
-  for (const AlikeCall& call : alike_calls(rank)) {
+  for (const AlikeCall& call : alike) {
     const Pattern& pattern = patterns_[call.pattern];
     if (pattern.num_tensor == 0) continue;
     const Span* const first = spans.data() + order.place(call.call, pattern.tensor_lane) + pattern.first_tensor;

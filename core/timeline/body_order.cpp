@@ -28,7 +28,6 @@ void BodyOrders::learn(const Plan& plan, const Body& body) {
   own.num_ops = static_cast<uint32_t>(body.ops.size());
   own.first_lane = static_cast<uint32_t>(lanes_.size());
   own.first_group = static_cast<uint32_t>(groups_.size());
-  own.grouped = body.grouped;
   const auto first_wait = static_cast<uint32_t>(waits_.size());
   waits_.insert(waits_.end(), body.waits.begin(), body.waits.end());
   std::array<uint16_t, kStreams> last;
@@ -39,6 +38,7 @@ void BodyOrders::learn(const Plan& plan, const Body& body) {
     order.comm = op.comm;
     order.first_wait = first_wait + op.first_wait;
     order.num_waits = op.num_waits;
+    order.grouped = body.grouped;
     order.kernel = op.kernel;
     order.category = category_of(body, op);
     order.stream = op.stream;
@@ -46,10 +46,12 @@ void BodyOrders::learn(const Plan& plan, const Body& body) {
     uint16_t& lane = lane_on[static_cast<size_t>(op.stream)];
     if (lane == kNone) {
       lane = static_cast<uint16_t>(lanes_.size() - own.first_lane);
-      lanes_.push_back({op.stream, order.category, 0, 0});
+      lanes_.push_back({op.stream, order.category, op.comm, 0, 0});
     }
     order.lane = lane;
-    order.place = static_cast<uint16_t>(lanes_[own.first_lane + order.lane].num_ops++);
+    Lane& on = lanes_[own.first_lane + order.lane];
+    if (on.comm != op.comm) on.comm = kNoComm;
+    order.place = static_cast<uint16_t>(on.num_ops++);
     order.before = std::exchange(last[static_cast<size_t>(op.stream)], i);
     if (op.comm >= plan.comms.size()) continue;
     order.in_role = !plan.comms[op.comm].directed && !(plan.comms[op.comm].axes & kPp);

@@ -22,7 +22,9 @@ class BodyOrders {
     uint16_t comm = kNoComm;
     uint16_t group = kNone;  ///< of the body's; none where it is on no communicator of the plan
     uint16_t turn = 0;       ///< how many of the body's ops before it are on its communicator
-    uint32_t first_wait = 0, num_waits = 0;
+    uint32_t first_wait = 0;
+    uint16_t num_waits = 0;
+    bool grouped = false;  ///< its body is
     Kernel kernel = Kernel::opaque;
     Category category = Category::other;
     Stream stream = Stream::compute;
@@ -33,6 +35,7 @@ class BodyOrders {
   struct Lane {
     Stream stream = Stream::compute;
     Category category = Category::other;  ///< of the first; of all where the stream holds no communication
+    uint16_t comm = kNoComm;              ///< of all
     uint32_t first_op = 0, num_ops = 0;
   };
   struct Group {
@@ -42,7 +45,6 @@ class BodyOrders {
 
   struct BodyOrder {
     uint32_t first_op = 0, num_ops = 0, first_lane = 0, num_lanes = 0, first_group = 0, num_groups = 0;
-    bool grouped = false;
   };
 
   const BodyOrder& of(uint16_t body) const { return bodies_[body]; }

@@ -1,6 +1,5 @@
 #include "core/timeline/role_order.h"
 
-#include <algorithm>
 #include <array>
 #include <numeric>
 
@@ -11,10 +10,13 @@ RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& 
       program_(program),
       ops_(bodies.ops().data()),
       awaited_(program.syncs.size(), kNobody),
-      first_of_comm_(plan.comms.size() + 1) {
+      first_of_comm_(plan.comms.size() + 1),
+      own_stream_(plan.comms.size()) {
   make_room(plan);
   std::array<LaneOrder, kStreams> next_lane;
   next_lane.fill({0, kNobody.call});
+  std::array<uint16_t, kStreams> comm_on;  // the one of all tasks so far
+  comm_on.fill(kNoComm);
   std::vector<RoleTask> events(program.num_events, kNobody);
   std::vector<uint32_t> met(plan.comms.size(), 0), next = first_of_comm_;
   LaneOrder* lane = lanes_.data();
@@ -26,6 +28,8 @@ RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& 
                  static_cast<uint32_t>(turn - turns_.data())};
     for (const BodyOrders::Lane& own : bodies.lanes(call.body)) {
       LaneOrder& after = next_lane[static_cast<size_t>(own.stream)];
+      uint16_t& comm = comm_on[static_cast<size_t>(own.stream)];
+      comm = after.place == 0 || comm == own.comm ? own.comm : kNoComm;
       *lane++ = after;
       after = {after.place + own.num_ops, c};
     }
@@ -48,7 +52,11 @@ RoleOrder::RoleOrder(const Plan& plan, const BodyOrders& bodies, const Program& 
     }
     size_ += body.num_ops;
   }
-  for (size_t stream = 0; stream < next_lane.size(); ++stream) tasks_on_[stream] = next_lane[stream].place;
+  for (size_t stream = 0; stream < next_lane.size(); ++stream) {
+    tasks_on_[stream] = next_lane[stream].place;
+    const uint16_t comm = comm_on[stream];
+    if (comm < met.size() && met[comm] == tasks_on_[stream]) own_stream_[comm] = static_cast<Stream>(stream);
+  }
 }
 
 void RoleOrder::make_room(const Plan& plan) {
@@ -65,23 +73,6 @@ void RoleOrder::make_room(const Plan& plan) {
   lanes_.resize(lanes);
   turns_.resize(first_of_comm_.back());
   meetings_.resize(first_of_comm_.back());
-}
-
-uint32_t RoleOrder::turn(RoleTask task) const {
-  const OpOrder& own = op(task);
-  return own.group == BodyOrders::kNone ? 0 : turns_[calls_[task.call].first_meeting + own.group] + own.turn;
-}
-
-std::optional<RoleTask> RoleOrder::at_turn(uint16_t comm, uint32_t turn) const {
-  const Meeting *first = meetings_.data() + first_of_comm_[comm], *end = meetings_.data() + first_of_comm_[comm + 1u];
-  if (first == end) return std::nullopt;
-  const Meeting* at = first + std::min<ptrdiff_t>(turn, end - first - 1);  // where each call has one operation
-  if (at->turn > turn || (at + 1 < end && at[1].turn <= turn))
-    at = std::partition_point(first, end, [&](const Meeting& meeting) { return meeting.turn <= turn; }) - 1;
-  const Meeting& meeting = *at;
-  const auto ops = bodies_.ops_of(bodies_.groups(program_.calls[meeting.call].body)[meeting.group]);
-  if (turn - meeting.turn >= ops.size()) return std::nullopt;
-  return RoleTask{meeting.call, ops[turn - meeting.turn]};
 }
 
 PlanOrder::PlanOrder(const Plan& plan) : bodies_(plan) {

@@ -1,5 +1,6 @@
 // What the tasks of a role wait for, as the Plan orders them: streams, waits, events, meetings.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstddef>
@@ -48,9 +49,7 @@ class RoleOrder {
 
   /// The task that must have come to the head of its stream, for this one to: what the first op of a grouped body waits
   /// for, all of them do.
-  RoleTask comes_with(RoleTask task) const {
-    return {task.call, bodies_.of(program_.calls[task.call].body).grouped ? uint16_t{0} : task.op};
-  }
+  RoleTask comes_with(RoleTask task) const { return {task.call, op(task).grouped ? uint16_t{0} : task.op}; }
   /// Calls `visit`, until it says false, with the tasks that must have ended, and with each all before it on its
   /// stream: the one before on the stream of comes_with() (first, if there is one), then for_waits().
   template <class Visit>
@@ -60,6 +59,9 @@ class RoleOrder {
   void for_waits(RoleTask, Visit&& visit) const;
   /// Communication: the k-th operation of its communicator meets the k-th of every other member.
   uint32_t turn(RoleTask) const;
+  /// The stream that a communicator of the plan has for itself, if all of its operations are on it and nothing else is:
+  /// the k-th is at place k.
+  std::optional<Stream> own_stream(uint16_t comm) const { return own_stream_[comm]; }
   /// The role's k-th operation on a communicator, if it has so many.
   std::optional<RoleTask> at_turn(uint16_t comm, uint32_t turn) const;
 
@@ -100,6 +102,7 @@ class RoleOrder {
   std::vector<uint32_t> turns_;          // of each communicator of each call how many of its operations came before
   std::vector<Meeting> meetings_;        // by communicator
   std::vector<uint32_t> first_of_comm_;  // in meetings_
+  std::vector<std::optional<Stream>> own_stream_;
 };
 
 /// Of all roles of a Plan.
@@ -132,6 +135,23 @@ inline RoleTask RoleOrder::before(RoleTask task) const {
   const uint32_t call = lanes_[calls_[task.call].first_lane + own.lane].call_before;
   if (call == kNobody.call) return kNobody;
   return {call, static_cast<uint16_t>(bodies_.heads_of(*lane(call, own.stream).ops).back())};
+}
+
+inline uint32_t RoleOrder::turn(RoleTask task) const {
+  const OpOrder& own = op(task);
+  return own.group == BodyOrders::kNone ? 0 : turns_[calls_[task.call].first_meeting + own.group] + own.turn;
+}
+
+inline std::optional<RoleTask> RoleOrder::at_turn(uint16_t comm, uint32_t turn) const {
+  const Meeting *first = meetings_.data() + first_of_comm_[comm], *end = meetings_.data() + first_of_comm_[comm + 1u];
+  if (first == end) return std::nullopt;
+  const Meeting* at = first + std::min<ptrdiff_t>(turn, end - first - 1);  // where each call has one operation
+  if (at->turn > turn || (at + 1 < end && at[1].turn <= turn))
+    at = std::partition_point(first, end, [&](const Meeting& meeting) { return meeting.turn <= turn; }) - 1;
+  const Meeting& meeting = *at;
+  const auto ops = bodies_.ops_of(bodies_.groups(program_.calls[meeting.call].body)[meeting.group]);
+  if (turn - meeting.turn >= ops.size()) return std::nullopt;
+  return RoleTask{meeting.call, ops[turn - meeting.turn]};
 }
 
 template <class Visit>

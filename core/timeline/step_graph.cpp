@@ -22,56 +22,44 @@ StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& ord
       step_(step),
       order_(order),
       spans_(timeline.of_step(step)),
-      ranks_(timeline.plan->mesh.ranks()),
-      members_(ranks_.size()) {
-  find_roles();
+      stage_stride_(timeline.plan->mesh.stride(2)),
+      class_of_(timeline.plan->mesh.ranks()),
+      classes_of_(timeline.plan->mesh.size[2]) {
+  find_classes();
   note_contention();
   if (timeline.steps.size() == 1 && !timeline.alike.empty())
     patterns_.resize(std::ranges::max(timeline.alike | std::views::transform(&AlikeCall::pattern)) + 1);
-  streams_.reserve(ranks_.size());  // so that they stay where they are
-  computes_.reserve(ranks_.size());
+  streams_.reserve(classes_.size());  // so that they stay where they are
+  computes_.reserve(classes_.size());
   std::span<const Span> rest = spans_;
-  for (uint32_t rank = 0; rank < ranks_.size(); ++rank) {
-    ranks_[rank].own = own(rank);
-    ranks_[rank].order = &order_.role(roles_[rank]);
+  for (uint32_t rank = 0; rank < class_of_.size(); ++rank) {
     if (own(rank) != rank) continue;
-    const auto own_spans = of_next_rank(rest, rank, ranks_[rank].order->size());
+    const auto own_spans = of_next_rank(rest, rank, this->order(rank).size());
     add_rank(rank, own_spans);
     rest = std::span(own_spans.end(), rest.end());
   }
-  for (RankTasks& tasks : ranks_) {
-    const RankTasks& own = ranks_[tasks.own];
-    tasks.spans = own.spans;
-    tasks.streams = own.streams;
-    tasks.by_task = own.by_task;
-    tasks.compute = own.compute;
-  }
 }
 
-void StepGraph::find_roles() {
-  const uint32_t stages = plan().mesh.size[2];
-  stage_stride_ = plan().mesh.stride(2);
-  roles_.resize(ranks_.size());
-  one_class_.assign(stages, true);
-  std::vector<uint32_t> class_of(stages, kNone);
-  for (uint32_t rank = 0, role = 0; rank < ranks_.size(); role = (role + 1) % stages) {
-    for (const uint32_t end = rank + stage_stride_; rank < end; ++rank) {
-      roles_[rank] = role;
-      if (class_of[role] == kNone) class_of[role] = own(rank);
-      if (class_of[role] != own(rank)) one_class_[role] = one_class_a_role_ = false;
-    }
+void StepGraph::find_classes() {
+  for (uint32_t rank = 0; rank < class_of_.size(); ++rank) {
+    if (own(rank) != rank) continue;
+    const uint32_t role = rank / stage_stride_ % plan().mesh.size[2];
+    class_of_[rank] = static_cast<uint32_t>(classes_.size());
+    classes_.push_back({role, &order_.role(role)});
+    ++classes_of_[role];
   }
+  for (uint32_t rank = 0; rank < class_of_.size(); ++rank) class_of_[rank] = class_of_[own(rank)];
 }
 
 void StepGraph::add_rank(uint32_t rank, std::span<const Span> spans) {
-  ranks_[rank].spans = spans;
+  tasks(rank).spans = spans;
   if (!add_in_order(rank)) add_by_task(rank);
   note_last(rank);
 }
 
 /// Whether every task has a span and the spans of each stream are in the plan's order and end in it.
 bool StepGraph::add_in_order(uint32_t rank) {
-  RankTasks& tasks = ranks_[rank];
+  RankTasks& tasks = this->tasks(rank);
   if (tasks.spans.empty() || tasks.spans.size() != tasks.order->size()) return false;
   Streams& streams = streams_.emplace_back();
   tasks.streams = &streams;
@@ -81,9 +69,10 @@ bool StepGraph::add_in_order(uint32_t rank) {
   Compute compute;
   compute.gaps.first = static_cast<uint32_t>(gaps_.size());
   compute.loose.first = static_cast<uint32_t>(loose_.size());
+  const auto alike = alike_calls(rank);
   const auto in_order = [&](Stream stream) {
-    if (computes && stream == Stream::compute) return computes_in_order(rank, compute);
-    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, compute);
+    if (computes && stream == Stream::compute) return computes_in_order(rank, alike, compute);
+    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, alike, compute);
     Reached reached{0, step().start};
     return go_on_in_order(rank, stream, spans(rank, stream), reached);
   };
@@ -125,7 +114,7 @@ void StepGraph::add_by_task(uint32_t rank) {
   for (const Span& span : spans(rank)) tasks.span_of[order.number({span.call, span.op})] = &span;
   tasks.last_so_far.reserve(order.size());
   std::array<const Span*, kStreams> last{};
-  for (const Call& call : plan().programs[roles_[rank]].calls) {
+  for (const Call& call : plan().programs[role(rank)].calls) {
     for (const Op& op : plan().bodies[call.body].ops) {
       const Span*& best = last[static_cast<size_t>(op.stream)];
       const Span* const here = tasks.span_of[tasks.last_so_far.size()];
@@ -133,12 +122,12 @@ void StepGraph::add_by_task(uint32_t rank) {
       tasks.last_so_far.push_back(best);
     }
   }
-  ranks_[rank].by_task = &tasks;
+  this->tasks(rank).by_task = &tasks;
 }
 
 void StepGraph::note_last(uint32_t rank) {
   const Span* last = nullptr;
-  if (const Streams* streams = ranks_[rank].streams) {
+  if (const Streams* streams = tasks(rank).streams) {
     for (size_t s = 0; s < kStreams; ++s) {
       if ((*streams)[s] == (*streams)[s + 1]) continue;
       const Span* const of_stream = (*streams)[s + 1] - 1;
@@ -148,13 +137,13 @@ void StepGraph::note_last(uint32_t rank) {
     last = &*std::ranges::max_element(spans(rank), {}, &Span::end);
   }
   if (!last || (last_ && last->end <= last_.span->end)) return;
-  if (ranks_[rank].streams)  // of those that end last the first
+  if (tasks(rank).streams)  // of those that end last the first
     last = &*std::ranges::lower_bound(spans(rank, static_cast<Stream>(last->stream)), last->end, {}, &Span::end);
   last_ = {rank, last};
 }
 
 std::span<const Span> StepGraph::spans(uint32_t rank, Stream stream) const {
-  const RankTasks& tasks = ranks_[rank];
+  const RankTasks& tasks = this->tasks(rank);
   if (!tasks.streams) return of_stream(tasks.spans, stream);
   const auto s = static_cast<size_t>(stream);
   return {(*tasks.streams)[s], (*tasks.streams)[s + 1]};
@@ -169,6 +158,7 @@ void StepGraph::note_contention() {
 }
 
 const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint32_t rank) const {
+  if (members_.empty()) members_.resize(class_of_.size());
   std::vector<std::vector<Member>>& of_rank = members_[rank];
   if (of_rank.empty()) of_rank.resize(plan().comms.size());
   std::vector<Member>& list = of_rank[comm];
@@ -183,23 +173,34 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
   return list;
 }
 
-TaskSpan StepGraph::at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const {
-  const auto task = order(rank).at_turn(comm, turn);
-  return {rank, task ? ranks_[rank].find(*task) : nullptr};
+/// The RoleOrder::turn of a span's task.
+inline uint32_t StepGraph::RankTasks::turn(uint16_t comm, const Span& span) const {
+  const auto own = streams ? order->own_stream(comm) : std::nullopt;
+  if (!own) return order->turn({span.call, span.op});
+  return static_cast<uint32_t>(&span - (*streams)[static_cast<size_t>(*own)]);
+}
+
+/// The span at a RoleOrder::turn; null if there is none.
+inline const Span* StepGraph::RankTasks::at_turn(uint16_t comm, uint32_t turn) const {
+  const auto own = streams ? order->own_stream(comm) : std::nullopt;
+  if (own) return turn < order->tasks_on(*own) ? (*streams)[static_cast<size_t>(*own)] + turn : nullptr;
+  const auto task = order->at_turn(comm, turn);
+  return task ? find(*task) : nullptr;
 }
 
 /// The task of `rank` in an operation of another one.
 TaskSpan StepGraph::met(uint32_t rank, const TaskSpan& task, uint16_t comm) const {
-  if (roles_[rank] != roles_[task.rank]) return at_turn(rank, comm, order(task.rank).turn(task.in_role()));
-  return {rank, ranks_[rank].find(task.in_role())};  // ranks of a role run one program
+  const RankTasks &own = tasks(task.rank), &other = tasks(rank);
+  if (other.role == own.role) return {rank, other.find(task.in_role())};  // ranks of a role run one program
+  return {rank, other.at_turn(comm, own.turn(comm, *task.span))};
 }
 
 TaskSpan StepGraph::slowest(const TaskSpan& task) const {
   const BodyOrders::OpOrder& op = this->op(task);
-  if (op.in_role && one_class_[roles_[task.rank]]) return task;  // all others are alike
+  if (op.in_role && all_alike(role(task.rank))) return task;  // all others are alike
   if (op.comm >= plan().comms.size()) return task;
   if (meets_all_roles(plan().comms[op.comm]))
-    return latest_of_roles(op.comm, order(task.rank).turn(task.in_role()), task);
+    return latest_of_roles(op.comm, tasks(task.rank).turn(op.comm, *task.span), task);
   TaskSpan last = task;
   for_members(op.comm, task.rank, [&](uint32_t rank) {
     const TaskSpan other = met(rank, task, op.comm);
@@ -213,7 +214,7 @@ TaskSpan StepGraph::slowest(const TaskSpan& task) const {
 template <class Visit>
 void StepGraph::for_members(uint16_t index, uint32_t rank, Visit&& visit) const {
   const Communicator& comm = plan().comms[index];
-  const uint32_t role = roles_[rank];
+  const uint32_t role = this->role(rank);
   if (comm.directed) {
     const uint32_t with_role_0 = rank - role * stage_stride_;
     if (role == comm.source) visit(with_role_0 + comm.target * stage_stride_);
@@ -231,13 +232,14 @@ TaskSpan StepGraph::latest_of_roles(uint16_t index, uint32_t turn, const TaskSpa
   }
   if (latest_.comm != index || latest_.turn != turn) {
     latest_ = {index, turn, {}};
-    for (member[2] = 0; member[2] < one_class_.size(); ++member[2]) {
-      const TaskSpan other = at_turn(plan().mesh.rank(member), index, turn);
+    for (member[2] = 0; member[2] < classes_of_.size(); ++member[2]) {
+      const uint32_t rank = plan().mesh.rank(member);
+      const TaskSpan other{rank, tasks(rank).at_turn(index, turn)};
       if (other && (!latest_.task || other.span->start > latest_.task.span->start)) latest_.task = other;
     }
   }
   if (!latest_.task || latest_.task.span->start <= task.span->start) return task;
-  member[2] = roles_[latest_.task.rank];
+  member[2] = role(latest_.task.rank);
   return {plan().mesh.rank(member), latest_.task.span};
 }
 
@@ -245,7 +247,7 @@ TaskSpan StepGraph::partner(const TaskSpan& task) const {
   const BodyOrders::OpOrder& op = this->op(task);
   if (op.comm >= plan().comms.size() || !is_point_to_point(op.kernel)) return {};
   for (uint32_t member : members(plan(), op.comm, task.rank)) {
-    if (roles_[member] != roles_[task.rank]) return at_turn(member, op.comm, order(task.rank).turn(task.in_role()));
+    if (role(member) != role(task.rank)) return met(member, task, op.comm);
   }
   return {};
 }
@@ -254,15 +256,8 @@ Picoseconds StepGraph::work(const TaskSpan& task) const {
   return is_communication(kernel(task)) ? work(*task.span, *slowest(task).span) : task.span->start;
 }
 
-Picoseconds StepGraph::work(const Span& own, const Span& slowest) const {
-  constexpr Picoseconds kUnit = 1000;  // of Span::wait()
-  const Picoseconds known = std::min(own.start + own.wait(), own.end);
-  const Picoseconds latest = slowest.start;
-  return latest >= known && latest < known + kUnit ? std::min(latest, own.end) : known;
-}
-
 TaskSpan StepGraph::explains(const TaskSpan& task) const {
-  const RankTasks& tasks = ranks_[task.rank];
+  const RankTasks& tasks = this->tasks(task.rank);
   const Picoseconds start = task.span->start;
   TaskSpan last{task.rank, nullptr};
   Picoseconds latest = 0;
@@ -285,13 +280,6 @@ TaskSpan StepGraph::explains(const TaskSpan& task) const {
   if (at_head == (*tasks.streams)[at_head->stream] || come(at_head[-1]))
     tasks.order->for_waits(task.in_role(), [&](RoleTask before) { return come(*tasks.find(before)); });
   return last;
-}
-
-std::span<const Contention> StepGraph::contention(const Span& span) const {
-  const uint32_t index = index_of(span);
-  if (!is_contended(index)) return {};
-  const auto range = std::ranges::equal_range(contention_, index, {}, &Contention::span);
-  return {range.begin(), range.end()};
 }
 
 }  // namespace pgram

@@ -1,6 +1,7 @@
 // The tasks of one step of a timeline and what each of them waited for: the Plan's own order (streams, waits, events,
 // meetings) joined with the times of the spans. Idle reasons and the critical path are read off it.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -40,15 +41,15 @@ class StepGraph {
   const Step& step() const { return timeline_.steps[step_]; }
   std::span<const Span> spans() const { return spans_; }
   /// A rank's, sorted by stream and start; and those on one of its streams.
-  std::span<const Span> spans(uint32_t rank) const { return ranks_[rank].spans; }
+  std::span<const Span> spans(uint32_t rank) const { return tasks(rank).spans; }
   std::span<const Span> spans(uint32_t rank, Stream) const;
 
-  TaskSpan find(const Task& task) const { return {task.rank, ranks_[task.rank].find({task.call, task.op})}; }
+  TaskSpan find(const Task& task) const { return {task.rank, tasks(task.rank).find({task.call, task.op})}; }
   Kernel kernel(const TaskSpan& task) const { return op(task).kernel; }
   Category category(const TaskSpan& task) const { return op(task).category; }
-  uint32_t role(uint32_t rank) const { return roles_[rank]; }
+  uint32_t role(uint32_t rank) const { return tasks(rank).role; }
   /// Whether all ranks of a role have the same spans.
-  bool all_alike(uint32_t role) const { return one_class_[role]; }
+  bool all_alike(uint32_t role) const { return classes_of_[role] == 1; }
 
   /// When a task began to work: its span's start, after the waiting for its partners. Spans keep whole nanoseconds of
   /// waiting; where the partners' spans say it to the picosecond, so does this.
@@ -69,7 +70,7 @@ class StepGraph {
     std::array<Picoseconds, kCategories> busy{};  ///< by category
     bool disjoint = true;                         ///< else tasks overlap, or reach out of the step
   };
-  const Compute* compute(uint32_t rank) const { return ranks_[rank].compute; }
+  const Compute* compute(uint32_t rank) const { return tasks(rank).compute; }
   /// From when the task before has ended, or the step has begun, to the start of the next one.
   struct Gap {
     Picoseconds start = 0;
@@ -109,9 +110,9 @@ class StepGraph {
   };
   /// The first span of each stream, and the end of the last one's.
   using Streams = std::array<const Span*, kStreams + 1>;
-  /// The tasks of a rank are those of the one that stands for it.
+  /// Of a class of ranks: one that has spans of its own, and those that it stands for.
   struct RankTasks {
-    uint32_t own = 0;
+    uint32_t role = 0;
     const RoleOrder* order = nullptr;
     std::span<const Span> spans;
     /// Where every task has a span, and the spans of each stream are and end in the plan's order, as simulated ones do.
@@ -124,6 +125,8 @@ class StepGraph {
       if (!streams) return by_task->span_of[order->number(task)];
       return (*streams)[static_cast<size_t>(order->op(task).stream)] + order->place(task);
     }
+    uint32_t turn(uint16_t comm, const Span&) const;
+    const Span* at_turn(uint16_t comm, uint32_t turn) const;
   };
   /// What is the same in all AlikeCalls of one pattern, from the first compute span to the end of the last.
   struct Pattern {
@@ -146,10 +149,12 @@ class StepGraph {
   };
 
   uint32_t own(uint32_t rank) const { return timeline_.representative_of(rank); }
-  const RoleOrder& order(uint32_t rank) const { return *ranks_[rank].order; }
+  RankTasks& tasks(uint32_t rank) { return classes_[class_of_[rank]]; }
+  const RankTasks& tasks(uint32_t rank) const { return classes_[class_of_[rank]]; }
+  const RoleOrder& order(uint32_t rank) const { return *tasks(rank).order; }
   const BodyOrders::OpOrder& op(const TaskSpan& task) const { return order(task.rank).op(task.in_role()); }
   StepGraph(const Timeline&, size_t step, std::unique_ptr<const PlanOrder>);
-  void find_roles();
+  void find_classes();
   void add_rank(uint32_t rank, std::span<const Span>);
   bool add_in_order(uint32_t rank);
   void add_by_task(uint32_t rank);
@@ -160,8 +165,8 @@ class StepGraph {
     Picoseconds time = 0;
   };
   bool go_on_in_order(uint32_t rank, Stream, std::span<const Span>, Reached&) const;
-  bool computes_in_order(uint32_t rank, Compute&);
-  bool is_tensor_in_order(uint32_t rank, Compute&);
+  bool computes_in_order(uint32_t rank, std::span<const AlikeCall>, Compute&);
+  bool is_tensor_in_order(uint32_t rank, std::span<const AlikeCall>, Compute&);
   std::span<const AlikeCall> alike_calls(uint32_t rank) const;
   void learn(Pattern&, const AlikeCall&, const Span& first) const;
   bool note_gap(const Span& next, Picoseconds now, Compute&);
@@ -171,11 +176,10 @@ class StepGraph {
   template <class Visit>
   void for_members(uint16_t comm, uint32_t rank, Visit&& visit) const;
   bool meets_all_roles(const Communicator& group) const {
-    return one_class_a_role_ && !group.directed && group.axes & kPp && group.roles.empty();
+    return classes_.size() == classes_of_.size() && !group.directed && group.axes & kPp && group.roles.empty();
   }
   TaskSpan latest_of_roles(uint16_t comm, uint32_t turn, const TaskSpan&) const;
   const std::vector<Member>& members_of(uint16_t comm, uint32_t rank) const;
-  TaskSpan at_turn(uint32_t rank, uint16_t comm, uint32_t turn) const;
   TaskSpan met(uint32_t rank, const TaskSpan& task, uint16_t comm) const;
 
   const Timeline& timeline_;
@@ -183,11 +187,10 @@ class StepGraph {
   std::unique_ptr<const PlanOrder> made_;  // where none was given
   const PlanOrder& order_;
   std::span<const Span> spans_;
-  std::vector<uint32_t> roles_;  // by rank
-  std::vector<char> one_class_;  // by role: all of its ranks are alike
-  bool one_class_a_role_ = true;
-  uint32_t stage_stride_ = 0;  // between ranks of neighbouring roles
-  std::vector<RankTasks> ranks_;
+  uint32_t stage_stride_ = 0;         // between ranks of neighbouring roles
+  std::vector<uint32_t> class_of_;    // by rank
+  std::vector<uint32_t> classes_of_;  // by role: how many
+  std::vector<RankTasks> classes_;
   /// Of ranks whose spans are in the plan's order.
   std::vector<Streams> streams_;
   std::vector<Compute> computes_;
@@ -202,8 +205,22 @@ class StepGraph {
   mutable std::vector<std::vector<std::vector<Member>>> members_;  // by rank and communicator, once asked for
 };
 
+inline Picoseconds StepGraph::work(const Span& own, const Span& slowest) const {
+  constexpr Picoseconds kUnit = 1000;  // of Span::wait()
+  const Picoseconds known = std::min(own.start + own.wait(), own.end);
+  const Picoseconds latest = slowest.start;
+  return latest >= known && latest < known + kUnit ? std::min(latest, own.end) : known;
+}
+
+inline std::span<const Contention> StepGraph::contention(const Span& span) const {
+  const uint32_t index = index_of(span);
+  if (!is_contended(index)) return {};
+  const auto range = std::ranges::equal_range(contention_, index, {}, &Contention::span);
+  return {range.begin(), range.end()};
+}
+
 inline const Span* StepGraph::lone_collective_before(const TaskSpan& task, Picoseconds from) const {
-  const RankTasks& tasks = ranks_[task.rank];
+  const RankTasks& tasks = this->tasks(task.rank);
   for (const uint16_t op : order_.bodies().waits_of(this->op(task))) {
     const RoleTask before{task.span->call, op};
     const Span& span = *tasks.find(before);

@@ -108,13 +108,14 @@ class RankSummariser {
     summary.rank = rank;
     calls_ = kinds_.calls(rank);
     const auto on = [&](Stream stream) { return graph_ ? graph_->spans(rank, stream) : of_stream(spans, stream); };
-    idle_.clear(spans.size() + 1);
     const StepGraph::Compute* known = graph_ ? graph_->compute(rank) : nullptr;
     if (known && !known->disjoint) known = nullptr;
+    const auto computing = on(Stream::compute);
+    idle_.clear(1 + (known ? known->gaps.count : computing.size()) + spans.size() - computing.size());
     if (known)
-      add_known(*known, on(Stream::compute), summary);
+      add_known(*known, computing, summary);
     else
-      add_computing(on(Stream::compute), summary);
+      add_computing(computing, summary);
     summary.idle = step_.end - step_.start - summary.busy;
     for (const Part& part : others_) {
       if (known && part.stream == Stream::tensor) {

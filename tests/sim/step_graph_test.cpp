@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <tuple>
 
@@ -41,6 +43,16 @@ Timeline disordered(const Timeline& timeline, uint32_t seed) {
   return result;
 }
 
+/// The stream on which all of a communicator's operations are and no other task is.
+std::optional<Stream> own_stream(const std::vector<SlowTask>& tasks, uint16_t comm) {
+  const auto first = std::ranges::find(tasks, comm, [](const SlowTask& task) { return task.what->comm; });
+  if (first == tasks.end()) return std::nullopt;
+  const Stream stream = first->what->stream;
+  const bool is_own = std::ranges::all_of(
+      tasks, [&](const SlowTask& task) { return (task.what->comm == comm) == (task.what->stream == stream); });
+  return is_own ? std::optional(stream) : std::nullopt;
+}
+
 void expect_order(const Timeline& timeline, const std::string& text) {
   const Plan& plan = *timeline.plan;
   const PlanOrder plan_order(plan);
@@ -55,9 +67,14 @@ void expect_order(const Timeline& timeline, const std::string& text) {
     std::vector<const Span*> of_task;
     for (const SlowTask& task : tasks) of_task.push_back(test::slow_span(of_rank(spans, rank), rank, task));
     std::vector<uint32_t> met(plan.comms.size());
+    std::array<uint32_t, kStreams> on_stream{};
+    for (uint16_t comm = 0; comm < met.size(); ++comm) {
+      ASSERT_EQ(order.own_stream(comm), own_stream(tasks, comm)) << text;
+    }
     for (uint32_t t = 0; t < tasks.size(); ++t) {
       const RoleTask task{tasks[t].call, tasks[t].op};
       ASSERT_EQ(order.number(task), t) << text;
+      ASSERT_EQ(order.place(task), on_stream[static_cast<size_t>(tasks[t].what->stream)]++) << text;
       std::vector<uint32_t> predecessors;
       order.for_predecessors(task, [&](RoleTask before) {
         predecessors.push_back(order.number(before));
@@ -84,6 +101,7 @@ void expect_order(const Timeline& timeline, const std::string& text) {
       }
     }
     for (uint16_t comm = 0; comm < met.size(); ++comm) ASSERT_FALSE(order.at_turn(comm, met[comm])) << text;
+    for (size_t s = 0; s < kStreams; ++s) ASSERT_EQ(order.tasks_on(static_cast<Stream>(s)), on_stream[s]) << text;
   }
   if (spans.empty()) return;
   const Span& last = *std::ranges::max_element(spans, {}, &Span::end);
