@@ -17,8 +17,8 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
   pattern.is_known = true;
   const RankTasks& tasks = this->tasks(call.rank);
   const BodyOrders::Lane* const computes = tasks.order->lane(call.call, Stream::compute).ops;
-  const Span* const end = &*spans(call.rank, Stream::compute).end();
-  if (!computes || computes->num_ops > end - &first) return;
+  const auto on_compute = tasks.on(Stream::compute);
+  if (!computes || computes->num_ops > on_compute.data() + on_compute.size() - &first) return;
   pattern.num_compute = computes->num_ops;
   pattern.category = computes->category;
   Picoseconds now = first.start;
@@ -40,7 +40,7 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
   const auto begin = std::ranges::find_if(heads, [&](uint64_t head) { return static_cast<uint16_t>(head) > first.op; });
   pattern.tensor_lane = tasks.order->op({call.call, static_cast<uint16_t>(heads.front())}).lane;
   pattern.first_tensor = static_cast<uint32_t>(begin - heads.begin());
-  span = (*tasks.streams)[static_cast<size_t>(Stream::tensor)] + place + pattern.first_tensor;
+  span = tasks.on(Stream::tensor).data() + place + pattern.first_tensor;
   for (; pattern.first_tensor + pattern.num_tensor < ops->num_ops && span->end <= now; ++span) {
     ++pattern.num_tensor;
     pattern.tensor_time += span->end - span->start;

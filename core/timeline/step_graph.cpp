@@ -126,27 +126,25 @@ void StepGraph::add_by_task(uint32_t rank) {
 }
 
 void StepGraph::note_last(uint32_t rank) {
+  const RankTasks& tasks = this->tasks(rank);
   const Span* last = nullptr;
-  if (const Streams* streams = tasks(rank).streams) {
-    for (size_t s = 0; s < kStreams; ++s) {
-      if ((*streams)[s] == (*streams)[s + 1]) continue;
-      const Span* const of_stream = (*streams)[s + 1] - 1;
-      if (!last || of_stream->end > last->end) last = of_stream;
+  if (tasks.streams) {
+    for (int s = 0; s < kStreams; ++s) {
+      const auto spans = tasks.on(static_cast<Stream>(s));
+      if (!spans.empty() && (!last || spans.back().end > last->end)) last = &spans.back();
     }
-  } else if (!spans(rank).empty()) {
-    last = &*std::ranges::max_element(spans(rank), {}, &Span::end);
+  } else if (!tasks.spans.empty()) {
+    last = &*std::ranges::max_element(tasks.spans, {}, &Span::end);
   }
   if (!last || (last_ && last->end <= last_.span->end)) return;
-  if (tasks(rank).streams)  // of those that end last the first
-    last = &*std::ranges::lower_bound(spans(rank, static_cast<Stream>(last->stream)), last->end, {}, &Span::end);
+  if (tasks.streams)  // of those that end last the first
+    last = &*std::ranges::lower_bound(tasks.on(static_cast<Stream>(last->stream)), last->end, {}, &Span::end);
   last_ = {rank, last};
 }
 
 std::span<const Span> StepGraph::spans(uint32_t rank, Stream stream) const {
   const RankTasks& tasks = this->tasks(rank);
-  if (!tasks.streams) return of_stream(tasks.spans, stream);
-  const auto s = static_cast<size_t>(stream);
-  return {(*tasks.streams)[s], (*tasks.streams)[s + 1]};
+  return tasks.streams ? tasks.on(stream) : of_stream(tasks.spans, stream);
 }
 
 void StepGraph::note_contention() {
@@ -177,13 +175,13 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
 inline uint32_t StepGraph::RankTasks::turn(uint16_t comm, const Span& span) const {
   const auto own = streams ? order->own_stream(comm) : std::nullopt;
   if (!own) return order->turn({span.call, span.op});
-  return static_cast<uint32_t>(&span - (*streams)[static_cast<size_t>(*own)]);
+  return static_cast<uint32_t>(&span - on(*own).data());
 }
 
 /// The span at a RoleOrder::turn; null if there is none.
 inline const Span* StepGraph::RankTasks::at_turn(uint16_t comm, uint32_t turn) const {
   const auto own = streams ? order->own_stream(comm) : std::nullopt;
-  if (own) return turn < order->tasks_on(*own) ? (*streams)[static_cast<size_t>(*own)] + turn : nullptr;
+  if (own) return turn < on(*own).size() ? &on(*own)[turn] : nullptr;
   const auto task = order->at_turn(comm, turn);
   return task ? find(*task) : nullptr;
 }
@@ -277,7 +275,7 @@ TaskSpan StepGraph::explains(const TaskSpan& task) const {
   }
   const RoleTask head = tasks.order->comes_with(task.in_role());
   const Span* const at_head = head == task.in_role() ? task.span : tasks.find(head);
-  if (at_head == (*tasks.streams)[at_head->stream] || come(at_head[-1]))
+  if (at_head == tasks.on(static_cast<Stream>(at_head->stream)).data() || come(at_head[-1]))
     tasks.order->for_waits(task.in_role(), [&](RoleTask before) { return come(*tasks.find(before)); });
   return last;
 }

@@ -121,9 +121,14 @@ class StepGraph {
     const ByTask* by_task = nullptr;
     const Compute* compute = nullptr;
 
+    /// The spans of a stream where they are in the plan's order.
+    std::span<const Span> on(Stream stream) const {
+      const Span* const* const first = streams->data() + static_cast<size_t>(stream);
+      return {first[0], first[1]};
+    }
     const Span* find(RoleTask task) const {
       if (!streams) return by_task->span_of[order->number(task)];
-      return (*streams)[static_cast<size_t>(order->op(task).stream)] + order->place(task);
+      return on(order->op(task).stream).data() + order->place(task);
     }
     uint32_t turn(uint16_t comm, const Span&) const;
     const Span* at_turn(uint16_t comm, uint32_t turn) const;

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "core/base/errors.h"
+#include "core/timeline/step_graph.h"
 #include "tests/timeline/hand_made.h"
 
 namespace pgram {
@@ -51,6 +54,37 @@ TEST(Summary, WaitingIsNotExposedCommunication) {
   EXPECT_EQ(exposed(rank, Category::tensor_comm), 10 * kUnit);
   EXPECT_EQ(exposed(rank, Category::data_comm), 6 * kUnit);
   EXPECT_EQ(exposed(rank, Category::pipeline_comm), 4 * kUnit);
+}
+
+TEST(Summary, AStreamOfSeveralKindsOfTasks) {
+  // Rank 0's sends are on the data stream, where the sum's place is taken by a task that does not communicate:
+  // data [10,14] [20,24] [85,95]. Exposed: tensor [80,90] = 10, the sends' [20,24] = 4, what computes there nothing.
+  Timeline timeline = hand_made_timeline();
+  Plan plan = *timeline.plan;
+  plan.bodies[0].ops[1].stream = Stream::data;
+  plan.bodies[2].ops[2].kernel = Kernel::opaque;
+  plan.bodies[2].ops[2].comm = kNoComm;
+  timeline.plan = std::make_shared<Plan>(plan);
+  std::vector<Span> spans(timeline.spans.begin(), timeline.spans.end());
+  for (Span& span : spans) {
+    if (span.rank == 0 && span.stream == static_cast<uint8_t>(kSendStream))
+      span.stream = static_cast<uint8_t>(Stream::data);
+  }
+  std::ranges::sort(spans, {}, [](const Span& span) { return std::tuple(span.rank, span.stream, span.start); });
+  timeline.set_spans(spans);
+  const StepGraph graph(timeline, 0);
+  ASSERT_NE(graph.compute(0), nullptr);
+  for (const Summary& summary : {summarise(timeline), summarise(graph)}) {
+    const RankSummary& rank = summary.ranks.at(0);
+    EXPECT_EQ(rank.busy, 50 * kUnit);
+    EXPECT_EQ(rank.busy_with[static_cast<size_t>(Category::backward)], 30 * kUnit);
+    EXPECT_EQ(exposed(rank, Category::tensor_comm), 10 * kUnit);
+    EXPECT_EQ(exposed(rank, Category::data_comm), 4 * kUnit);
+    EXPECT_EQ(exposed(rank, Category::pipeline_comm), 0);
+    EXPECT_EQ(exposed(rank, Category::backward), 0);
+    EXPECT_EQ(time(rank, Category::data_comm), 8 * kUnit);
+    EXPECT_EQ(time(rank, Category::backward), 40 * kUnit);
+  }
 }
 
 TEST(Summary, WholeStep) {
