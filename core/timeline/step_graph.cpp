@@ -45,7 +45,9 @@ void StepGraph::find_classes() {
     if (own(rank) != rank) continue;
     const uint32_t role = rank / stage_stride_ % plan().mesh.size[2];
     class_of_[rank] = static_cast<uint32_t>(classes_.size());
-    classes_.push_back({role, &order_.role(role)});
+    RankTasks& added = classes_.emplace_back();
+    added.role = role;
+    added.order = &order_.role(role);
     ++classes_of_[role];
   }
   for (uint32_t rank = 0; rank < class_of_.size(); ++rank) class_of_[rank] = class_of_[own(rank)];
