@@ -27,30 +27,34 @@ void drop_implied(std::vector<SharedLink>& kept, std::span<const Asked> asked, u
     in[to].passes += own;
     out[from].passes += own;
   }
+  size_t count = 0;
   uint32_t last_dropped = ~0u;
-  const auto is_dropped = [&](const SharedLink& shared) {
-    if (shared.changes != 0) return false;
-    const auto [from, to] = facts.known(shared.link).ends;
+  for (const SharedLink& shared : kept) {
+    const uint32_t link = shared.link, back = link ^ 1;
+    const auto [from, to] = facts.known(link).ends;
     // The other direction of its cable: both have numbers in a row, the first even.
-    const uint32_t back = shared.link ^ 1;
-    bool has_back = back < asked.size() && asked[back].most != 0;
-    if (has_back) {
+    double back_passes = 0;
+    uint32_t back_dropped = 0;
+    if (back < asked.size() && asked[back].most != 0) {
       const Topology::LinkEnds ends = facts.known(back).ends;
-      has_back = ends.from == to && ends.to == from;
+      if (ends.from == to && ends.to == from) {
+        back_passes = passes(back);
+        back_dropped = back == last_dropped ? 1 : 0;
+      }
     }
-    const double back_passes = has_back ? passes(back) : 0;
-    const uint32_t back_dropped = has_back && back == last_dropped ? 1 : 0;
+    const double most = shared.capacity * (1 + 1e-9);
     const auto implied = [&](uint32_t vertex, const Sum& sum) {
-      return vertex >= devices && sum.dropped == back_dropped &&
-             sum.passes - back_passes <= shared.capacity * (1 + 1e-9);
+      return vertex >= devices && sum.dropped == back_dropped && sum.passes - back_passes <= most;
     };
-    if (!implied(from, in[from]) && !implied(to, out[to])) return false;
-    last_dropped = shared.link;
-    ++in[to].dropped;
-    ++out[from].dropped;
-    return true;
-  };
-  std::erase_if(kept, is_dropped);
+    if (shared.changes == 0 && (implied(from, in[from]) || implied(to, out[to]))) {
+      last_dropped = link;
+      ++in[to].dropped;
+      ++out[from].dropped;
+    } else {
+      kept[count++] = shared;
+    }
+  }
+  kept.resize(count);
 }
 
 /// Keeps the links that will change, if they are used or `all` are kept, and says what will happen to them.
@@ -71,6 +75,7 @@ void add_changes(std::vector<SharedLink>& kept, std::span<const Asked> asked, st
 std::vector<SharedLink> find_bottlenecks(std::span<const Asked> asked, uint32_t devices,
                                          std::span<const LinkChange> changes, bool every_link, LinkFacts& facts) {
   std::vector<SharedLink> kept;
+  kept.reserve(asked.size());
   for (uint32_t i = 0; i < asked.size(); ++i) {
     if (asked[i].most == 0 && !every_link) continue;
     // Noise of adding up must not keep a link that is just full.

@@ -8,12 +8,12 @@ CostTables::CostTables(const PlanIndex& index, const Costs& costs, std::span<con
   const Plan& plan = index.plan();
   const Usage& usage = index.usage();
   table_of_.reserve(ranks.size());
-  const RankGroups& groups = index.ranks();
+  const Groups& groups = index.groups();
   std::vector<uint32_t> own;
   for (const uint32_t rank : ranks) {
     own.clear();
     for (const uint32_t group : groups.of(rank)) own.push_back(costs.transfers_of(costs.colour(group)));
-    table_of_.push_back(find_table(usage.comms[plan.role(rank)], own, factor.empty() ? 1.0 : factor[rank]));
+    table_of_.push_back(find_table(usage.comms[groups.role(rank)], own, factor.empty() ? 1.0 : factor[rank]));
   }
   costs_.make(tables_.size() * ops_);
   if (transfers) transfers_.make(tables_.size() * ops_);
@@ -21,7 +21,7 @@ CostTables::CostTables(const PlanIndex& index, const Costs& costs, std::span<con
   for (uint32_t c = 0; c < ranks.size(); ++c) {
     Table& table = tables_[table_of_[c]];
     const size_t first = table_of_[c] * ops_;
-    for (const uint16_t body : usage.bodies[plan.role(ranks[c])]) {
+    for (const uint16_t body : usage.bodies[groups.role(ranks[c])]) {
       if (table.once[body] >= 0) continue;
       costs.fill(body, table.factor, table.transfers, costs_.data() + first,
                  transfers ? transfers_.data() + first : nullptr);

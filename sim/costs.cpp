@@ -130,6 +130,7 @@ Costs::Made Costs::costs_of(uint16_t comm, const std::vector<uint32_t>& members,
   const std::vector<Transfers::Transfer>& transfers = transfers_.of_comm[comm];
   made.costs.reserve(transfers.size());
   made.transfers.reserve(transfers.size());
+  GroupTransfers durations(members, cluster, options_.collectives);
   for (const auto& [kernel, bytes] : transfers) {
     OpCost& cost = made.costs.emplace_back();
     TransferCost& transfer = made.transfers.emplace_back();
@@ -138,7 +139,7 @@ Costs::Made Costs::costs_of(uint16_t comm, const std::vector<uint32_t>& members,
       continue;
     }
     if (members.size() < 2) continue;
-    const TransferDuration alone = transfer_duration(kernel, bytes, members, cluster, options_.collectives);
+    const TransferDuration alone = durations.duration(kernel, bytes);
     const bool point_to_point = is_point_to_point(kernel);
     cost.hold = cost.work = alone.bandwidth;
     if (kernel == Kernel::recv) cost.tail = alone.latency;

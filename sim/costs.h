@@ -66,7 +66,6 @@ class Costs {
   /// All must live on. `wirings`: those of paths_seen().
   Costs(const PlanIndex&, std::shared_ptr<const Wirings> wirings, const Cluster&, const SimulationOptions&);
 
-  /// Colour of a group that some rank uses.
   uint32_t colour(uint32_t group) const { return colour_of_kind_[wirings_->of_group[group]]; }
   /// What the transfers of a colour cost: the same where the number is.
   uint32_t transfers_of(uint32_t colour) const { return of_colour_[colour]; }

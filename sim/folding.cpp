@@ -8,15 +8,14 @@ namespace pgram::sim {
 
 Folding make_folding(const PlanIndex& index, const Costs& costs, const Cluster& cluster, const FoldingOptions& options,
                      LinkFacts& facts) {
-  const Plan& plan = index.plan();
   Traffic traffic;
   if (options.flows) traffic = Traffic(index, costs, cluster, options.changes, options.every_link, facts);
   Folding made;
-  made.quotient = fold(index, costs, traffic, slow_factors(plan, options.slow_ranks));
+  made.quotient = fold(index, costs, traffic, slow_factors(index.plan(), options.slow_ranks));
   made.table_ranks = made.quotient.representative;
   if (options.unfold || (options.every_link && !traffic.empty())) made.quotient = unfold(index, traffic, made.quotient);
   made.shared_links = static_cast<uint32_t>(traffic.links().size());
-  if (!traffic.empty()) made.links = LinkClasses(plan, costs, traffic, made.quotient, options.changes);
+  if (!traffic.empty()) made.links = LinkClasses(index, costs, traffic, made.quotient, options.changes);
   return made;
 }
 

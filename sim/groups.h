@@ -1,6 +1,5 @@
-// Groups of ranks that communicate: what a Plan's communicators become on its mesh, numbered densely.
+// Groups of ranks that communicate: what a Plan's communicators become on its mesh.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -20,51 +19,41 @@ struct Usage {
 };
 Usage find_usage(const Plan&);
 
-/// Every group of every communicator has one number below size(). A group is what the coordinates say that a
-/// communicator does not span; a channel's group is its two ends.
+/// Every group that some rank uses, numbered as they come up when rank after rank goes through its communicators.
 class Groups {
  public:
-  using Coordinates = std::array<uint32_t, kMeshAxes>;
+  Groups(const Plan&, const Usage&);
 
-  explicit Groups(const Plan&);
-
-  uint32_t size() const { return size_; }
-  uint32_t of(uint16_t comm, const Coordinates& at) const {
-    const Numbering& n = numbering_[comm];
-    return n.first + at[0] * n.stride[0] + at[1] * n.stride[1] + at[2] * n.stride[2];
+  uint32_t size() const { return static_cast<uint32_t>(groups_.size()); }
+  /// Of all ranks together, each as often as ranks use it.
+  size_t all() const { return of_ranks_.size(); }
+  uint32_t ranks() const { return static_cast<uint32_t>(roles_.size()); }
+  uint32_t role(uint32_t rank) const { return roles_[rank]; }
+  /// A rank's groups: as many as Usage::comms of its role, in their order.
+  std::span<const uint32_t> of(uint32_t rank) const {
+    return std::span(of_ranks_).subspan(first_[rank], first_[rank + 1] - first_[rank]);
   }
-  /// Ranks of the group that holds `at`, in the order of core/plan's members().
-  void members(uint16_t comm, const Coordinates& at, std::vector<uint32_t>& ranks) const;
+
+  uint16_t comm(uint32_t group) const { return groups_[group].comm; }
+  /// The lowest that uses it.
+  uint32_t rank(uint32_t group) const { return groups_[group].rank; }
+  /// How many ranks use it: fewer than its members, if the program of some never comes to it.
+  uint32_t users(uint32_t group) const { return groups_[group].users; }
+  /// In the order in which they are wired: a ring goes through its devices in their own order, a channel from its
+  /// source to its target.
+  std::span<const uint32_t> members(uint32_t group) const {
+    return std::span(members_).subspan(groups_[group].first_member, groups_[group].num_members);
+  }
 
  private:
-  struct Numbering {
-    uint32_t first = 0;
-    Coordinates stride{};  // 0 along the axes that the communicator spans
+  struct Group {
+    uint32_t rank = 0, users = 0, first_member = 0, num_members = 0;
+    uint16_t comm = 0;
   };
 
-  const Plan& plan_;
-  Coordinates rank_stride_{};
-  std::vector<Numbering> numbering_;
-  uint32_t size_ = 0;
-};
-
-/// Every rank's groups, for those who go through all of them.
-class RankGroups {
- public:
-  RankGroups(const Plan&, const Usage&, const Groups&);
-
-  uint32_t ranks() const { return static_cast<uint32_t>(at_.size()); }
-  /// Of all ranks.
-  size_t all() const { return groups_.size(); }
-  const Groups::Coordinates& at(uint32_t rank) const { return at_[rank]; }
-  /// As many as Usage::comms of the rank's role, in their order.
-  std::span<const uint32_t> of(uint32_t rank) const {
-    return std::span(groups_).subspan(first_[rank], first_[rank + 1] - first_[rank]);
-  }
-
- private:
-  std::vector<Groups::Coordinates> at_;  // per rank
-  std::vector<uint32_t> first_, groups_;
+  std::vector<uint32_t> roles_, first_, of_ranks_;  // by rank
+  std::vector<Group> groups_;
+  std::vector<uint32_t> members_;
 };
 
 }  // namespace pgram::sim

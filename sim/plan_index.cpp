@@ -77,7 +77,6 @@ StreamIndex::StreamIndex(const Plan& plan, const Usage& usage) : bodies(streams_
 PlanIndex::PlanIndex(std::shared_ptr<const Plan> plan)
     : plan_(std::move(plan)),
       usage_(find_usage(*plan_)),
-      groups_(*plan_),
       transfers_(find_transfers(*plan_, usage_)),
       ends_in_order_(sim::ends_in_order(*plan_, usage_)),
       tasks_(count_tasks(*plan_, usage_)) {}

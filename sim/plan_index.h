@@ -47,7 +47,6 @@ class PlanIndex {
   const Plan& plan() const { return *plan_; }
   const std::shared_ptr<const Plan>& shared_plan() const { return plan_; }
   const Usage& usage() const { return usage_; }
-  const Groups& groups() const { return groups_; }
   const Transfers& transfers() const { return transfers_; }
   /// Whether the tasks of every stream end in the order in which they begin, so that what an event says is the end of
   /// the task before it. Not so where a receive, whose latency holds no stream, has another task behind it than a
@@ -56,8 +55,8 @@ class PlanIndex {
   /// Tasks of a rank on each stream.
   const std::array<uint64_t, kStreams>& tasks(uint32_t role) const { return tasks_[role]; }
 
-  const RankGroups& ranks() const {
-    return ranks_.get([&] { return RankGroups(plan(), usage_, groups_); });
+  const Groups& groups() const {
+    return groups_.get([&] { return Groups(plan(), usage_); });
   }
   const StreamIndex& streams() const {
     return streams_.get([&] { return StreamIndex(plan(), usage_); });
@@ -80,11 +79,10 @@ class PlanIndex {
 
   std::shared_ptr<const Plan> plan_;
   Usage usage_;
-  Groups groups_;
   Transfers transfers_;
   bool ends_in_order_;
   std::vector<std::array<uint64_t, kStreams>> tasks_;
-  WhenAsked<RankGroups> ranks_;
+  WhenAsked<Groups> groups_;
   WhenAsked<StreamIndex> streams_;
 };
 

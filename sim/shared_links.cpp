@@ -5,15 +5,17 @@
 
 namespace pgram::sim {
 
-LinkClasses::LinkClasses(const Plan& plan, const Costs& costs, const Traffic& traffic, const Quotient& quotient,
+LinkClasses::LinkClasses(const PlanIndex& index, const Costs& costs, const Traffic& traffic, const Quotient& quotient,
                          std::span<const LinkChange> link_changes)
     : meetings(quotient.meeting_size.size()), epochs(traffic.epochs()) {
-  const size_t comms = plan.comms.size();
+  const Groups& groups = index.groups();
+  const size_t comms = index.plan().comms.size();
   // One link of each class says what every link of it carries.
   for (const uint32_t link : quotient.link_representative) {
-    for (const sim::Use& use : traffic.uses_of(link)) {
-      const uint32_t rank = traffic.rank_of(use.group);
-      const uint32_t meeting = quotient.meeting[quotient.class_of[rank] * comms + traffic.comm_of(use.group)];
+    for (const uint32_t number : traffic.uses_of(link)) {
+      const sim::Use& use = traffic.uses()[number];
+      const uint32_t rank = groups.rank(use.group);
+      const uint32_t meeting = quotient.meeting[quotient.class_of[rank] * comms + groups.comm(use.group)];
       uses.push_back(
           {use.share, static_cast<uint32_t>(capacities.size()), meeting, costs.colour(use.group), use.lane, use.epoch});
     }

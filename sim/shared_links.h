@@ -31,7 +31,7 @@ struct LinkClasses {
   size_t meetings = 0, epochs = 0;
 
   LinkClasses() = default;
-  LinkClasses(const Plan&, const Costs&, const Traffic&, const Quotient&, std::span<const LinkChange> changes);
+  LinkClasses(const PlanIndex&, const Costs&, const Traffic&, const Quotient&, std::span<const LinkChange> changes);
   size_t bytes() const;
 };
 

@@ -16,18 +16,15 @@ StepRuns::StepRuns(const PlanIndex& index, const Costs& costs, const Quotient& u
   const Groups& groups = index.groups();
   const uint32_t links = epochs[0].topology->num_links();
   const size_t comms = plan.comms.size();
-  for (uint32_t rank = 0; rank < unfolded.representative.size(); ++rank) {
-    const auto at = plan.mesh.coordinates(rank);
-    for (uint16_t comm = 0; comm < comms; ++comm) {
-      const uint32_t meeting = unfolded.meeting[rank * comms + comm];
-      if (meeting == kNone || plan.comms[comm].directed || places_[meeting].lanes) continue;
-      Place& place = places_[meeting];
-      groups.members(comm, at, place.members);
-      std::sort(place.members.begin(), place.members.end());
-      place.lanes = &costs.lanes(costs.colour(groups.of(comm, at)));
-      place.first_port = links + ports_;
-      if (epochs[0].nccl && !place.lanes->empty()) ports_ += static_cast<uint32_t>(place.members.size());
-    }
+  for (uint32_t group = 0; group < groups.size(); ++group) {
+    const uint16_t comm = groups.comm(group);
+    if (plan.comms[comm].directed) continue;
+    Place& place = places_[unfolded.meeting[groups.rank(group) * comms + comm]];
+    const std::span<const uint32_t> members = groups.members(group);
+    place.members.assign(members.begin(), members.end());
+    place.lanes = &costs.lanes(costs.colour(group));
+    place.first_port = links + ports_;
+    if (epochs[0].nccl && !place.lanes->empty()) ports_ += static_cast<uint32_t>(members.size());
   }
 }
 

@@ -24,94 +24,72 @@ std::vector<Cluster> epochs_of(const Cluster& cluster, std::span<const LinkChang
 
 namespace {
 
-/// Calls `visit(group, rank, comm, members)` once for every group whose transfers may share links.
-template <class F>
-void each_group(const PlanIndex& index, const Costs& costs, F&& visit) {
-  const Groups& groups = index.groups();
-  const RankGroups& ranks = index.ranks();
-  std::vector<char> seen(groups.size());
-  std::vector<uint32_t> members;
-  for (uint32_t rank = 0; rank < ranks.ranks(); ++rank) {
-    const Groups::Coordinates& at = ranks.at(rank);
-    const uint16_t* next_comm = index.usage().comms[at[2]].data();
-    for (const uint32_t group : ranks.of(rank)) {
-      const uint16_t comm = *next_comm++;
-      if (std::exchange(seen[group], 1) || costs.lanes(costs.colour(group)).empty()) continue;
-      groups.members(comm, at, members);
-      if (!index.plan().comms[comm].directed) std::sort(members.begin(), members.end());
-      visit(group, rank, comm, members);
-    }
-  }
-}
-
 /// What links can be asked for at most, in bytes per picosecond. A group has one operation at a time. Notes all uses on
-/// the way, of links by their number in the Topology: most of the time goes into finding them.
+/// the way: most of the time goes into finding them.
 class MostAsked {
  public:
-  /// Uses in a row of one group in one of its lanes.
-  struct Run {
-    uint32_t group = 0;
-    uint16_t lane = 0, epoch = 0;
-    size_t first = 0;
-  };
-
-  /// `uses`: about as many as there will be.
+  /// `uses`: about as many as there will be, of all links.
   MostAsked(uint32_t links, const std::vector<Cluster>& epochs, const Costs& costs, size_t uses)
       : epochs_(epochs), costs_(costs), hops_(epochs.begin(), epochs.end()), asked_(links), room_(uses) {
-    uses_.make(room_);
+    used_.make(room_);
   }
 
-  /// `members` of a collective ascending.
-  void add(uint32_t group, const std::vector<uint32_t>& members) {
+  void add(uint32_t group, std::span<const uint32_t> members) {
     const uint32_t colour = costs_.colour(group);
     const std::vector<Lane>& lanes = costs_.lanes(colour);
+    if (lanes.empty()) return;
     const double most = costs_.most_even(colour);
     const bool is_send = lanes[0].kernel == Kernel::send;
     if (epochs_.size() > 1 || std::ranges::any_of(lanes, [](const Lane& lane) { return lane.volume == 0; })) {
       add_any(group, lanes, most, members);
       return;
     }
-    begin_run(group, kEvenLanes, 0);
-    each_even(0, is_send, members, [&](const std::vector<uint32_t>& route, double share) {
-      LinkUse* use = add_uses(route.size());
+    begin(group, kEvenLanes, 0);
+    each_even(0, is_send, members, [&, asked = asked_.data()](const std::vector<uint32_t>& route, double share) {
+      const double asks = most * share;
+      uint32_t* next = add_used(share, route.size());
       for (const uint32_t link : route) {
-        *use++ = {link, share};
-        asked_[link].most += most * share;
-        ++asked_[link].uses;
+        *next++ = link;
+        asked[link].most += asks;
+        ++asked[link].uses;
       }
     });
   }
 
   const std::vector<Asked>& of_links() const { return asked_; }
-  /// Calls `visit(run, use)` for all uses, in the order in which the groups came.
-  template <class F>
-  void each_use(F&& visit) const {
-    for (size_t r = 0; r < runs_.size(); ++r) {
-      const size_t end = r + 1 < runs_.size() ? runs_[r + 1].first : num_uses_;
-      for (size_t i = runs_[r].first; i < end; ++i) visit(runs_[r], uses_.data()[i]);
-    }
+  bool nothing() const { return num_used_ == 0; }
+  const std::vector<Use>& uses() const { return uses_; }
+  /// The links of a use, some of them several times.
+  std::span<const uint32_t> links_of(size_t use) const {
+    const size_t end = use + 1 < uses_.size() ? first_used_[use + 1] : num_used_;
+    return {used_.data() + first_used_[use], end - first_used_[use]};
   }
-  bool nothing() const { return num_uses_ == 0; }
 
  private:
-  void begin_run(uint32_t group, uint16_t lane, uint16_t epoch) { runs_.push_back({group, lane, epoch, num_uses_}); }
-  LinkUse* add_uses(size_t count) {
-    const size_t first = num_uses_;
-    num_uses_ += count;
-    if (num_uses_ > room_) grow(first);
-    return uses_.data() + first;
+  void begin(uint32_t group, uint16_t lane, uint16_t epoch) { next_ = {-1, group, lane, epoch}; }
+  /// Room for some links more that are used with this share.
+  uint32_t* add_used(double share, size_t count) {
+    if (next_.share != share) {
+      next_.share = share;
+      uses_.push_back(next_);
+      first_used_.push_back(num_used_);
+    }
+    const size_t first = num_used_;
+    num_used_ += count;
+    if (num_used_ > room_) grow(first);
+    return used_.data() + first;
   }
   void grow(size_t used) {
-    Room<LinkUse> larger;
-    room_ = 2 * num_uses_;
+    Room<uint32_t> larger;
+    room_ = 2 * num_used_;
     larger.make(room_);
-    std::copy_n(uses_.data(), used, larger.data());
-    uses_ = std::move(larger);
+    std::copy_n(used_.data(), used, larger.data());
+    used_ = std::move(larger);
   }
 
   /// Calls `visit(route, share)` for the hops that lanes of even load have.
   template <class F>
-  void each_even(uint16_t epoch, bool is_send, const std::vector<uint32_t>& members, F&& visit) {
+  void each_even(uint16_t epoch, bool is_send, std::span<const uint32_t> members, F&& visit) {
     const Cluster& cluster = epochs_[epoch];
     if (is_send) {
       cluster.route(members[0], members[1], route_);
@@ -125,16 +103,16 @@ class MostAsked {
   }
 
   /// The most over all lanes and epochs.
-  void add_any(uint32_t group, const std::vector<Lane>& lanes, double most_even, const std::vector<uint32_t>& members) {
+  void add_any(uint32_t group, const std::vector<Lane>& lanes, double most_even, std::span<const uint32_t> members) {
     of_group_.resize(asked_.size());
     of_lane_.resize(asked_.size());
     const auto add = [&](uint32_t link, double share) {
-      *add_uses(1) = {link, share};
+      *add_used(share, 1) = link;
       ++asked_[link].uses;
       if (of_lane_[link] == 0) in_lane_.push_back(link);
       of_lane_[link] += share;
     };
-    const auto end_run = [&](double limit) {
+    const auto end_lane = [&](double limit) {
       for (const uint32_t link : in_lane_) {
         if (of_group_[link] == 0) in_group_.push_back(link);
         of_group_[link] = std::max(of_group_[link], limit * std::exchange(of_lane_[link], 0.0));
@@ -143,20 +121,20 @@ class MostAsked {
     };
     for (uint16_t e = 0; e < epochs_.size(); ++e) {
       if (most_even > 0) {
-        begin_run(group, kEvenLanes, e);
+        begin(group, kEvenLanes, e);
         each_even(e, lanes[0].kernel == Kernel::send, members, [&](const auto& route, double share) {
           for (const uint32_t link : route) add(link, share);
         });
-        end_run(most_even);
+        end_lane(most_even);
       }
       for (uint16_t l = 0; l < lanes.size(); ++l) {
         const auto& [kernel, algorithm, protocol, limit, volume] = lanes[l];
         if (volume > 0) continue;
-        begin_run(group, l, e);
+        begin(group, l, e);
         for (const auto& [link, weight] :
              collective_uses(collective_of(kernel), algorithm, members, epochs_[e], wire_bytes(protocol)))
           add(link, weight);
-        end_run(limit);
+        end_lane(limit);
       }
     }
     for (const uint32_t link : in_group_) asked_[link].most += std::exchange(of_group_[link], 0.0);
@@ -168,9 +146,11 @@ class MostAsked {
   std::vector<RingHops> hops_;  // of each epoch
   std::vector<uint32_t> route_;
   std::vector<Asked> asked_;
-  std::vector<Run> runs_;
-  Room<LinkUse> uses_;
-  size_t num_uses_ = 0, room_;
+  std::vector<Use> uses_;
+  Use next_;                        // of which links are added; a share below 0: of none so far
+  std::vector<size_t> first_used_;  // of each use
+  Room<uint32_t> used_;             // links by their number in the Topology
+  size_t num_used_ = 0, room_;
   std::vector<double> of_group_, of_lane_;  // per link, where adding up takes more
   std::vector<uint32_t> in_group_, in_lane_;
 };
@@ -182,20 +162,16 @@ Traffic::Traffic(const PlanIndex& index, const Costs& costs, const Cluster& clus
   const std::vector<Cluster> epochs = epochs_of(cluster, changes);
   epochs_ = static_cast<uint32_t>(epochs.size());
   const uint32_t num_links = cluster.topology->num_links();
+  const Groups& groups = index.groups();
   // Most often every rank passes on one hop of up to 8 links in each of its groups.
-  MostAsked asked(num_links, epochs, costs, 8 * index.ranks().all());
-  rank_.assign(index.groups().size(), kNone);
-  comm_.resize(index.groups().size());
-  each_group(index, costs, [&](uint32_t group, uint32_t rank, uint16_t comm, const auto& members) {
-    rank_[group] = rank;
-    comm_[group] = comm;
-    asked.add(group, members);
-  });
+  MostAsked asked(num_links, epochs, costs, 8 * groups.all());
+  for (uint32_t group = 0; group < groups.size(); ++group) asked.add(group, groups.members(group));
   if (asked.nothing()) return;
   facts.look_at(cluster.topology);
   links_ = find_bottlenecks(asked.of_links(), cluster.devices, changes, every_link, facts);
   if (links_.empty()) return;
 
+  uses_ = asked.uses();
   constexpr uint32_t kDropped = ~0u;
   std::vector<uint32_t> next(num_links, kDropped);  // of each link's uses
   first_use_.reserve(links_.size() + 1);
@@ -204,11 +180,16 @@ Traffic::Traffic(const PlanIndex& index, const Costs& costs, const Cluster& clus
     next[link.link] = first_use_.back();
     first_use_.push_back(first_use_.back() + asked.of_links()[link.link].uses);
   }
-  uses_.make(first_use_.back());
-  asked.each_use([&](const MostAsked::Run& run, const LinkUse& use) {
-    uint32_t& at = next[use.link];
-    if (at != kDropped) uses_.data()[at++] = {use.weight, run.group, run.lane, run.epoch};
-  });
+  of_links_.make(first_use_.back());
+  uint32_t* const of_links = of_links_.data();
+  for (uint32_t use = 0; use < uses_.size(); ++use) {
+    for (const uint32_t link : asked.links_of(use)) {
+      const uint32_t at = next[link];
+      if (at == kDropped) continue;
+      of_links[at] = use;
+      next[link] = at + 1;
+    }
+  }
 }
 
 }  // namespace pgram::sim

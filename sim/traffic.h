@@ -13,7 +13,7 @@
 
 namespace pgram::sim {
 
-/// One group's use of one link: bytes over the link per byte of the operation, or of those that kEvenLanes have on
+/// How one group uses links: bytes over each of them per byte of the operation, or of those that kEvenLanes have on
 /// their route or rings.
 struct Use {
   double share = 0;
@@ -45,20 +45,18 @@ class Traffic {
   bool empty() const { return links_.empty(); }
   uint32_t epochs() const { return epochs_; }
   const std::vector<SharedLink>& links() const { return links_; }
-  std::span<const Use> uses_of(uint32_t link) const {
-    return {uses_.data() + first_use_[link], first_use_[link + 1] - first_use_[link]};
+  /// Each is of a number of links, some of which may have been left out.
+  const std::vector<Use>& uses() const { return uses_; }
+  /// Indices into uses(), in their order; one may come several times.
+  std::span<const uint32_t> uses_of(uint32_t link) const {
+    return {of_links_.data() + first_use_[link], first_use_[link + 1] - first_use_[link]};
   }
-  size_t uses() const { return empty() ? 0 : first_use_.back(); }
-  /// A rank of a group that uses some of the links, and the group's communicator.
-  uint32_t rank_of(uint32_t group) const { return rank_[group]; }
-  uint16_t comm_of(uint32_t group) const { return comm_[group]; }
 
  private:
   std::vector<SharedLink> links_;
-  Room<Use> uses_;  // by link
+  std::vector<Use> uses_;
   std::vector<uint32_t> first_use_;
-  std::vector<uint32_t> rank_;
-  std::vector<uint16_t> comm_;
+  Room<uint32_t> of_links_;  // uses by link
   uint32_t epochs_ = 1;
 };
 

@@ -17,8 +17,8 @@ struct Wirings {
     uint64_t hash = 0;              ///< of what the ring crosses
     std::vector<uint32_t> members;  ///< of the first such group; of a channel the source first, else ascending
   };
-  std::vector<Wiring> kinds;       ///< by their first rank
-  std::vector<uint32_t> of_group;  ///< index into `kinds`; kNone for groups that no rank uses
+  std::vector<Wiring> kinds;       ///< by their first group
+  std::vector<uint32_t> of_group;  ///< index into `kinds`
 
   size_t bytes() const;
 };

@@ -1,7 +1,6 @@
 #include "core/cluster/fabric.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <limits>
 #include <numeric>
@@ -148,8 +147,6 @@ Topology::LinkEnds FabricTopology::ends(uint32_t link) const {
 }
 
 void FabricTopology::route(uint32_t from, uint32_t to, std::vector<uint32_t>& links) const {
-  std::array<uint32_t, 10> way;
-  uint32_t* next = way.data();
   if (from == to) {
     links.clear();
     return;
@@ -157,19 +154,21 @@ void FabricTopology::route(uint32_t from, uint32_t to, std::vector<uint32_t>& li
   const Pair p = pair(from, to);
   if (p.scope == kInside) {
     const bool by_pcie = p.relation == kSameSwitch && switch_mates_by_pcie_;
-    *next++ = by_pcie ? pcie_link(p.node_from, p.from, 0) : inside_link(p.node_from, p.from, 0);
-    *next++ = by_pcie ? pcie_link(p.node_to, p.to, 1) : inside_link(p.node_to, p.to, 1);
-    links.assign(way.data(), next);
+    links.resize(2);
+    links[0] = by_pcie ? pcie_link(p.node_from, p.from, 0) : inside_link(p.node_from, p.from, 0);
+    links[1] = by_pcie ? pcie_link(p.node_to, p.to, 1) : inside_link(p.node_to, p.to, 1);
     return;
   }
   const uint32_t rail_to = by_nic_(p.to);
   const bool by_spine = p.scope == kSpine || (p.relation == kOther && rails_by_spine_);
+  const bool changes_rail = !by_spine && p.relation == kOther;
   const uint32_t rail_from = by_spine ? by_nic_(p.from) : rail_to;
-  uint32_t sender = p.from;  // the device whose PCIe switch the data leave by
-  if (!by_spine && p.relation == kOther) {
+  const uint32_t sender = changes_rail ? p.to : p.from;  // the device whose PCIe switch the data leave by
+  links.resize(by_spine || changes_rail ? 8 : 6);
+  uint32_t* next = links.data();
+  if (changes_rail) {
     *next++ = inside_link(p.node_from, p.from, 0);
     *next++ = inside_link(p.node_from, p.to, 1);
-    sender = p.to;
   }
   *next++ = pcie_link(p.node_from, sender, 0);
   *next++ = nic_link(p.node_from, sender, rail_from, 0);
@@ -181,7 +180,6 @@ void FabricTopology::route(uint32_t from, uint32_t to, std::vector<uint32_t>& li
   *next++ = leaf_link(p.node_to, rail_to, 1);
   *next++ = nic_link(p.node_to, p.to, rail_to, 1);
   *next++ = pcie_link(p.node_to, p.to, 1);
-  links.assign(way.data(), next);
 }
 
 bool FabricTopology::route_around(uint32_t from, uint32_t to, std::span<const uint32_t> down,

@@ -8,6 +8,7 @@
 
 #include "core/base/units.h"
 #include "core/cluster/cluster.h"
+#include "core/cost/group_shape.h"
 
 namespace pgram {
 
@@ -51,6 +52,28 @@ std::optional<CollectiveCost> collective_cost(Collective, Algorithm, Protocol, B
 /// is left.
 CollectiveCost choose_collective(Collective, Bytes, std::span<const uint32_t> group, const Cluster&,
                                  const CollectiveOptions& = {});
+
+/// One group on one cluster, both of which must live on: collective_cost and choose_collective for several operations.
+class GroupCosts {
+ public:
+  GroupCosts(std::span<const uint32_t> devices, const Cluster&);
+  std::optional<CollectiveCost> cost(Collective, Algorithm, Protocol, Bytes) const;
+  CollectiveCost choose(Collective, Bytes, const CollectiveOptions&) const;
+
+ private:
+  std::optional<CollectiveCost> cost_with(Collective, Algorithm, Protocol, Bytes, double share) const;
+  bool considered(Collective, Algorithm) const;
+  GroupShape shape_for(Collective) const;
+  Bytes message(Collective, Bytes) const;
+  std::optional<CollectiveCost> exchange_cost(Collective, Protocol, Bytes) const;
+  bool has_switch() const;
+  [[noreturn]] void refuse(Collective, Bytes, const CollectiveOptions&) const;
+
+  std::span<const uint32_t> devices_;
+  const Cluster& cluster_;
+  GroupShape shape_;
+  const CollectiveProfile* profile_ = nullptr;  // null: NCCL does not know such a cluster
+};
 
 /// nccl-tests' busbw over algbw: 2(n-1)/n, (n-1)/n or 1.
 double bus_factor(Collective, uint32_t ranks);

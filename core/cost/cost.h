@@ -53,6 +53,20 @@ struct TransferDuration {
 TransferDuration transfer_duration(Kernel, Bytes, const std::vector<uint32_t>& group, const Cluster&,
                                    const CollectiveOptions& = {});
 
+/// The same for several operations of one group. All must live on.
+class GroupTransfers {
+ public:
+  GroupTransfers(const std::vector<uint32_t>& group, const Cluster&, const CollectiveOptions&);
+  TransferDuration duration(Kernel, Bytes);
+
+ private:
+  const std::vector<uint32_t>& group_;
+  const Cluster& cluster_;
+  const CollectiveOptions& options_;
+  bool measured_ = false;            // the device's tables may have it
+  std::optional<GroupCosts> costs_;  // once something was not measured
+};
+
 /// nccl-tests' "busbw": what each link carries, to be compared between operations and group sizes. For S bytes in t
 /// seconds on n ranks: all-reduce 2(n-1)/n S/t, all-gather and reduce-scatter (n-1)/n S/t, a send or copy S/t.
 double bus_bytes_per_second(const MeasuredTransfer&);

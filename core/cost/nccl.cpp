@@ -81,14 +81,13 @@ class Model {
   bool enabled(Algorithm algorithm, Protocol protocol) const {
     if (!nccl_has(collective_, algorithm) || channels(algorithm).channels == 0) return false;
     if (protocol == Protocol::ll128 && !profile_.ll128) return false;
-    const bool simple = protocol == Protocol::simple;
     switch (algorithm) {
       case Algorithm::nvls:
-        return simple && shape_.nodes == 1 && search_.nvls.channels >= 2;
+        return shape_.nodes == 1 && search_.nvls.channels >= 2;
       case Algorithm::nvls_tree:
-        return simple && shape_.nodes > 1 && search_.nvls.channels >= 2;
+        return shape_.nodes > 1 && search_.nvls.channels >= 2;
       case Algorithm::pat:
-        return simple && shape_.nodes > 1 && shape_.nodes == shape_.ranks;
+        return shape_.nodes > 1 && shape_.nodes == shape_.ranks;
       default:
         return true;
     }
@@ -263,6 +262,9 @@ Seconds nccl_exchange_latency(Protocol protocol, const CollectiveProfile& profil
 
 std::optional<CollectiveCost> nccl_cost(Collective collective, Algorithm algorithm, Protocol protocol, Bytes bytes,
                                         const GroupShape& shape, const CollectiveProfile& profile, double share) {
+  const bool simple_only =
+      algorithm == Algorithm::nvls || algorithm == Algorithm::nvls_tree || algorithm == Algorithm::pat;
+  if (simple_only && protocol != Protocol::simple) return std::nullopt;
   const Model model(collective, shape, profile, share);
   if (!model.enabled(algorithm, protocol)) return std::nullopt;
   CollectiveCost cost{algorithm, protocol, model.channels_of(algorithm, protocol, bytes),

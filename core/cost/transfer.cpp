@@ -30,21 +30,28 @@ static Collective collective_of(Kernel kernel) {
   }
 }
 
-TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector<uint32_t>& group,
-                                   const Cluster& cluster, const CollectiveOptions& options) {
+GroupTransfers::GroupTransfers(const std::vector<uint32_t>& group, const Cluster& cluster,
+                               const CollectiveOptions& options)
+    : group_(group), cluster_(cluster), options_(options) {
+  if (group.size() < 2 || cluster.device.transfers.empty()) return;
+  measured_ = cluster.device.is_cpu || std::ranges::all_of(group, [&](uint32_t device) {
+                return cluster.node_of(device) == cluster.node_of(group[0]);
+              });
+}
+
+TransferDuration GroupTransfers::duration(Kernel kernel, Bytes bytes) {
   assert(is_communication(kernel));
-  if (group.size() < 2) return {};
-  const bool inside = std::all_of(group.begin(), group.end(),
-                                  [&](uint32_t d) { return cluster.node_of(d) == cluster.node_of(group[0]); });
-  if (!cluster.device.transfers.empty() && (cluster.device.is_cpu || inside)) {
-    const uint32_t ranks = static_cast<uint32_t>(group.size());
-    if (const auto found = measured_transfer(cluster.device, kernel, ranks, bytes, busy_groups(ranks, cluster)))
+  if (group_.size() < 2) return {};
+  if (measured_) {
+    const uint32_t ranks = static_cast<uint32_t>(group_.size());
+    if (const auto found = measured_transfer(cluster_.device, kernel, ranks, bytes, busy_groups(ranks, cluster_)))
       return {.bandwidth = bounded_picoseconds(found->total.seconds - found->latency),
               .latency = bounded_picoseconds(found->latency),
               .provenance = found->total.provenance};
   }
-  const CollectiveCost cost = choose_collective(collective_of(kernel), bytes, group, cluster,
-                                                is_point_to_point(kernel) ? CollectiveOptions() : options);
+  if (!costs_) costs_.emplace(group_, cluster_);
+  const CollectiveCost cost =
+      costs_->choose(collective_of(kernel), bytes, is_point_to_point(kernel) ? CollectiveOptions() : options_);
   return {bounded_picoseconds(static_cast<double>(bytes) / cost.bytes_per_second),
           bounded_picoseconds(cost.latency),
           Provenance::roofline,
@@ -52,6 +59,11 @@ TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector
           cost.protocol,
           cost.channels,
           cost.bytes_per_second};
+}
+
+TransferDuration transfer_duration(Kernel kernel, Bytes bytes, const std::vector<uint32_t>& group,
+                                   const Cluster& cluster, const CollectiveOptions& options) {
+  return GroupTransfers(group, cluster, options).duration(kernel, bytes);
 }
 
 double bus_bytes_per_second(const MeasuredTransfer& transfer) {

@@ -229,6 +229,25 @@ std::vector<uint32_t> range(uint32_t first, uint32_t count, uint32_t stride = 1)
 
 constexpr double kGiB = 1 << 30;
 
+TEST(Transfer, OfOneGroupAsOneByOne) {
+  const Cluster cluster = find_cluster("dgx-h100:4");
+  for (const auto& group : {range(0, 8), range(0, 16), range(5, 4, 8), range(3, 2)}) {
+    const CollectiveOptions any;
+    GroupTransfers transfers(group, cluster, any);
+    for (const Kernel kernel : {Kernel::all_reduce, Kernel::all_gather, Kernel::reduce_scatter}) {
+      for (const Bytes bytes : {Bytes{64}, Bytes{1} << 20, Bytes{1} << 30}) {
+        const TransferDuration together = transfers.duration(kernel, bytes);
+        const TransferDuration alone = transfer_duration(kernel, bytes, group, cluster);
+        EXPECT_EQ(together.bandwidth, alone.bandwidth);
+        EXPECT_EQ(together.latency, alone.latency);
+        EXPECT_EQ(together.algorithm, alone.algorithm);
+        EXPECT_EQ(together.protocol, alone.protocol);
+        EXPECT_EQ(together.channels, alone.channels);
+      }
+    }
+  }
+}
+
 /// As NCCL chooses and expects on 8 H100: its in-switch algorithm, 8 channels of 2 x 40 x 0.85 x 7/8 = 59.5 GB/s, 476
 /// GB/s on the bus, 8/14 of that for the array; 25 us. It runs on 16 SMs.
 TEST(Transfer, AllReduceOverEightGpusOfANode) {
