@@ -19,7 +19,7 @@ uint32_t FlowNetwork::take_slot(uint32_t id) {
   }
   flows_[slot].id = id;
   if (!slots_.empty()) note_slot(slot);
-  changed_ = true;
+  change();
   return slot;
 }
 
@@ -42,29 +42,28 @@ uint32_t FlowNetwork::slot_of(uint32_t id) {
 void FlowNetwork::start(double now, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
   pass(now);
   const uint32_t slot = take_slot(id);
-  flows_[slot] = {id, kNone, bytes, now_, 0, kInfinity, limit};
+  flows_[slot] = {id, kNone, bytes, now_, 0, kInfinity};
   rates_.add(slot, limit, uses);
 }
 
 void FlowNetwork::join(double began, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses) {
   const double rate = rates_.rate_alone(limit, uses);
   const uint32_t slot = take_slot(id);
-  flows_[slot] = {id, kNone, bytes, began, rate, began + bytes / rate, limit};
+  flows_[slot] = {id, kNone, bytes, began, rate, began + bytes / rate};
   queue(slot);
   rates_.add(slot, limit, uses);
 }
 
-bool FlowNetwork::idle() const {
-  return free_.size() == flows_.size();
-}
-
-double FlowNetwork::next_end() {
-  if (idle()) return kInfinity;
-  if (changed_) {
-    drop_void();
-    if (ends_.empty() || ends_.first().date > now_ + same_date_) work_out();
+void FlowNetwork::find_next_end() {
+  next_end_ = kInfinity;
+  if (!idle()) {
+    if (changed_) {
+      drop_void();
+      if (ends_.empty() || ends_.first().date > now_ + same_date_) work_out();
+    }
+    next_end_ = first_end().date;
   }
-  return first_end().date;
+  end_known_ = true;
 }
 
 FlowNetwork::Ending FlowNetwork::next_ending() {
@@ -83,22 +82,22 @@ uint32_t FlowNetwork::finish(double date) {
   rates_.remove(first.slot);
   flows_[first.slot].id = flows_[first.slot].place = kNone;
   free_.push_back(first.slot);
-  changed_ = true;
+  change();
   return first.id;
 }
 
 void FlowNetwork::set_capacity(double now, uint32_t link, double capacity) {
   pass(now);
   rates_.set_capacity(link, capacity);
-  changed_ = true;
+  change();
 }
 
 void FlowNetwork::reroute(double now, uint32_t id, std::span<const LinkUse> uses) {
   pass(now);
   const uint32_t slot = slot_of(id);
   rates_.remove(slot);
-  rates_.add(slot, flows_[slot].limit, uses);
-  changed_ = true;
+  rates_.add(slot, rates_.limit(slot), uses);
+  change();
 }
 
 double FlowNetwork::rate(uint32_t id) {
@@ -107,7 +106,7 @@ double FlowNetwork::rate(uint32_t id) {
 }
 
 void FlowNetwork::work_out() {
-  changed_ = false;
+  changed_ = end_known_ = false;
   ++statistics_.changes;
   for (uint32_t slot : rates_.work_out()) {
     Flow& flow = flows_[slot];

@@ -27,10 +27,13 @@ class FlowNetwork {
   void join(double began, uint32_t id, double bytes, double limit, std::span<const LinkUse> uses);
   /// Rate of a flow that nobody shares its links with.
   double rate_alone(double limit, std::span<const LinkUse> uses) const { return rates_.rate_alone(limit, uses); }
-  bool idle() const;
+  bool idle() const { return free_.size() == flows_.size(); }
   /// When the next flow ends if nothing else happens before; works the rates out where they are not known. Infinity
   /// where all that run stand still (on links of capacity 0).
-  double next_end();
+  double next_end() {
+    if (!end_known_) find_next_end();
+    return next_end_;
+  }
   /// next_end() as the time that passes from the date at which that flow got its rate: what it takes alone does not
   /// depend on when it starts. Only if a flow will end.
   struct Ending {
@@ -62,10 +65,15 @@ class FlowNetwork {
     uint32_t id = kNone;
     uint32_t place = kNone;  // in ends_, with a date that is not after `end`; kNone: its end is not known yet
     double left = 0;         // bytes at time `since`
-    double since = 0, rate = 0, end = 0, limit = 0;
+    double since = 0, rate = 0, end = 0;
   };
 
   void pass(double now) { now_ = now > now_ ? now : now_; }
+  void change() {
+    changed_ = true;
+    end_known_ = false;
+  }
+  void find_next_end();
   uint32_t take_slot(uint32_t id);
   void note_slot(uint32_t slot);
   uint32_t slot_of(uint32_t id);
@@ -77,7 +85,9 @@ class FlowNetwork {
 
   MaxMin rates_;
   double same_date_, now_ = 0;
-  bool changed_ = false;         // since rates were worked out
+  bool changed_ = false;    // since rates were worked out
+  bool end_known_ = false;  // next_end_ is next_end()
+  double next_end_ = 0;
   std::vector<Flow> flows_;      // by slot
   std::vector<uint32_t> free_;   // slots
   std::vector<uint32_t> slots_;  // by the caller's id, once it is asked for

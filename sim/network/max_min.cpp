@@ -17,72 +17,88 @@ MaxMin::MaxMin(std::vector<double> capacities) {
 void MaxMin::add(uint32_t slot, double limit, std::span<const LinkUse> uses) {
   if (slot >= flows_.size()) {
     flows_.resize(slot + 1);
-    bounds_.resize(slot + 1);
+    limits_.resize(slot + 1);
   }
+  limits_[slot] = limit;
   Flow& flow = flows_[slot];
-  flow.limit = limit;
-  flow.block = uses_.take(static_cast<uint32_t>(uses.size()));
-  flow.num_uses = 0;
   for (const LinkUse& use : uses) {
     if (use.weight <= 0) continue;
     Link& link = links_[use.link];
-    if (User* const last = last_user(link); last && last->slot == slot) {  // its second time there
-      last->weight = uses_[last->use].weight += use.weight;
+    const uint32_t users = link.users.size();
+    if (users > 0 && users_of(link).back() == slot) {  // its second time there
+      set_weight(link, users - 1, weight(link, users - 1) + use.weight);
       continue;
     }
-    const uint32_t number = flow.block.first + flow.num_uses++;
-    uses_[number] = {use.link, link.num_users, use.weight};
-    add_user(link, {slot, number, use.weight});
+    flow.uses.push(use.link, numbers_);
+    add_user(link, slot, use.weight);
     // Whoever is alone on a link is held back by his bound.
-    if (link.num_users > 1) reach(use.link);
+    if (users > 0) reach(use.link);
   }
-  find_bound(flow);
+  flow.bound = limit;
+  for (const uint32_t number : links_of(flow)) {
+    const Link& link = links_[number];
+    flow.bound = std::min(flow.bound, link.capacity / weight(link, link.users.size() - 1));
+  }
   find_lowest(slot);
   mark_changed(slot);
 }
 
-MaxMin::User* MaxMin::last_user(const Link& link) {
-  return link.num_users ? &users_[link.block.first + link.num_users - 1] : nullptr;
+void MaxMin::add_user(Link& link, uint32_t slot, double weight) {
+  const uint32_t place = link.users.size(), places = link.users.places();
+  link.users.push(slot, numbers_);
+  if (link.weights != kNone && link.users.places() != places) {
+    const uint32_t larger = weights_.take(link.users.places()).first;
+    std::copy_n(weights_.at(link.weights), place, weights_.at(larger));
+    drop_weights(link, places);
+    link.weights = larger;
+  }
+  if (weight != 1 || link.weights != kNone) set_weight(link, place, weight);
 }
 
-void MaxMin::add_user(Link& link, const User& user) {
-  if (link.num_users == link.block.places) {
-    const auto larger = users_.take(link.num_users + 1);
-    for (uint32_t i = 0; i < link.num_users; ++i) users_[larger.first + i] = users_[link.block.first + i];
-    if (link.block.places > 0) users_.give_back(link.block);
-    link.block = larger;
+void MaxMin::set_weight(Link& link, uint32_t place, double weight) {
+  if (link.weights == kNone) {
+    link.weights = weights_.take(link.users.places()).first;
+    std::fill_n(weights_.at(link.weights), link.users.size(), 1.0);
   }
-  users_[link.block.first + link.num_users++] = user;
+  weights_.at(link.weights)[place] = weight;
+}
+
+void MaxMin::drop_weights(Link& link, uint32_t places) {
+  if (link.weights != kNone) weights_.give_back({std::exchange(link.weights, kNone), places});
+}
+
+/// Links most often have few users, and whoever came must look at all of them anyway (see fill).
+uint32_t MaxMin::place_of(uint32_t slot, std::span<const uint32_t> users) {
+  return static_cast<uint32_t>(std::ranges::find(users, slot) - users.begin());
 }
 
 void MaxMin::remove(uint32_t slot) {
-  const Flow& flow = flows_[slot];
-  for (const Use& use : uses_of(flow)) {
-    Link& link = links_[use.link];
-    const User last = *last_user(link);
-    users_[link.block.first + use.place] = last;
-    uses_[last.use].place = use.place;
-    if (--link.num_users == 0) {
-      users_.give_back(std::exchange(link.block, {}));
+  Flow& flow = flows_[slot];
+  for (const uint32_t number : links_of(flow)) {
+    Link& link = links_[number];
+    const uint32_t place = place_of(slot, users_of(link)), places = link.users.places();
+    if (link.weights != kNone) set_weight(link, place, weight(link, link.users.size() - 1));
+    link.users.take_out(place, numbers_);
+    if (link.users.size() == 0) {
+      drop_weights(link, places);
       link.level = kInfinity;
     } else if (link.level < kInfinity) {
-      reach(use.link);
+      reach(number);
     }
   }
-  uses_.give_back(flow.block);
+  flow.uses.clear(numbers_);
 }
 
 void MaxMin::set_capacity(uint32_t link, double capacity) {
   links_[link].capacity = capacity;
   reach(link);
-  for (const User& user : users_of(links_[link])) {
-    Flow& flow = flows_[user.slot];
-    const double bound = flow.bound;
-    find_bound(flow);
-    if (flow.bound == bound) continue;
-    find_lowest(user.slot);
-    mark_changed(user.slot);
-    for (const Use& use : uses_of(flow)) reach(use.link);
+  for (const uint32_t slot : users_of(links_[link])) {
+    const double bound = flows_[slot].bound;
+    find_bound(slot);
+    if (flows_[slot].bound == bound) continue;
+    find_lowest(slot);
+    mark_changed(slot);
+    for (const uint32_t other : links_of(flows_[slot])) reach(other);
   }
 }
 
@@ -118,8 +134,8 @@ std::span<const uint32_t> MaxMin::work_out() {
   reported_.swap(changed_);
   changed_.clear();
   for (uint32_t slot : reported_) {
-    bounds_[slot].changed = false;
-    touched_ += bounds_[slot].seen != call_;
+    flows_[slot].changed = false;
+    touched_ += flows_[slot].seen != call_;
   }
   return reported_;
 }
@@ -127,17 +143,18 @@ std::span<const uint32_t> MaxMin::work_out() {
 /// The level at which the link is full, from the bounds of its flows elsewhere.
 double MaxMin::fill(uint32_t number) {
   const Link& link = links_[number];
-  if (link.num_users < 2) return kInfinity;
+  const std::span<const uint32_t> users = users_of(link);
+  if (users.size() < 2) return kInfinity;
   filling_.clear();
   double wanted = 0, rising = 0;
-  for (const User& user : users_of(link)) {
-    Bound& bound = bounds_[user.slot];
-    touched_ += bound.seen != call_;
-    bound.seen = call_;
-    const double elsewhere = bound.link == number ? bound.second : bound.lowest;
-    filling_.emplace_back(elsewhere, user.weight);
-    wanted += elsewhere * user.weight;
-    rising += user.weight;
+  for (uint32_t place = 0; place < users.size(); ++place) {
+    Flow& flow = flows_[users[place]];
+    touched_ += flow.seen != call_;
+    flow.seen = call_;
+    const double elsewhere = flow.link == number ? flow.second : flow.lowest, own = weight(link, place);
+    filling_.emplace_back(elsewhere, own);
+    wanted += elsewhere * own;
+    rising += own;
   }
   if (wanted <= link.capacity * (1 + kRounding)) return kInfinity;
   double held = 0, level = link.capacity / rising;
@@ -187,16 +204,16 @@ void MaxMin::open(uint32_t number) {
   Link& link = links_[number];
   const double old = link.level;
   link.level = kInfinity;
-  for (const User& user : users_of(link)) {
-    const Bound& bound = bounds_[user.slot];
-    if (bound.link == number) {
-      find_lowest(user.slot);
-      mark_changed(user.slot);
-      for (const Use& use : uses_of(flows_[user.slot])) widen(use.link, old);
-    } else if (bound.link != kNone && bound.second >= old) {
+  for (const uint32_t slot : users_of(link)) {
+    const Flow& flow = flows_[slot];
+    if (flow.link == number) {
+      find_lowest(slot);
+      mark_changed(slot);
+      for (const uint32_t other : links_of(flow)) widen(other, old);
+    } else if (flow.link != kNone && flow.second >= old) {
       // The link that holds the flow back, at this same level, may have counted on this one.
-      find_lowest(user.slot);
-      links_[bound.link].stale = true;
+      find_lowest(slot);
+      links_[flow.link].stale = true;
     }
   }
   schedule(number);
@@ -226,24 +243,23 @@ void MaxMin::fix(uint32_t number) {
   if (level >= link.before * (1 - kRounding) && level <= link.before * (1 + kRounding)) level = link.before;
   if (level == link.level) return;
   link.level = level;
-  for (const User& user : users_of(link)) lower_level(user.slot, number, level);
+  for (const uint32_t slot : users_of(link)) lower_level(slot, number, level);
 }
 
 void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
-  Bound& bound = bounds_[slot];
-  if (bound.link == link) {
-    bound.lowest = level;
-  } else if (level < bound.lowest) {
-    bound.second = bound.lowest;
-    bound.lowest = level;
-    bound.link = link;
+  Flow& flow = flows_[slot];
+  if (flow.link == link) {
+    flow.lowest = level;
+  } else if (level < flow.lowest) {
+    flow.second = flow.lowest;
+    flow.lowest = level;
+    flow.link = link;
   } else {
-    bound.second = std::min(bound.second, level);
+    flow.second = std::min(flow.second, level);
     return;
   }
   mark_changed(slot);
-  for (const Use& use : uses_of(flows_[slot])) {
-    const uint32_t other = use.link;
+  for (const uint32_t other : links_of(flow)) {
     Link& o = links_[other];
     if (other == link || o.state == State::fixed) continue;
     if (o.state == State::reached) {
@@ -259,9 +275,14 @@ void MaxMin::lower_level(uint32_t slot, uint32_t link, double level) {
   }
 }
 
-void MaxMin::find_bound(Flow& flow) const {
-  flow.bound = flow.limit;
-  for (const Use& use : uses_of(flow)) flow.bound = std::min(flow.bound, links_[use.link].capacity / use.weight);
+void MaxMin::find_bound(uint32_t slot) {
+  Flow& flow = flows_[slot];
+  flow.bound = limits_[slot];
+  for (const uint32_t number : links_of(flow)) {
+    const Link& link = links_[number];
+    const double own = link.weights == kNone ? 1 : weight(link, place_of(slot, users_of(link)));
+    flow.bound = std::min(flow.bound, link.capacity / own);
+  }
 }
 
 double MaxMin::rate_alone(double limit, std::span<const LinkUse> uses) const {
@@ -275,26 +296,25 @@ double MaxMin::rate_alone(double limit, std::span<const LinkUse> uses) const {
 }
 
 void MaxMin::find_lowest(uint32_t slot) {
-  const Flow& flow = flows_[slot];
-  Bound& bound = bounds_[slot];
-  bound.lowest = flow.bound;
-  bound.second = kInfinity;
-  bound.link = kNone;
-  for (const Use& use : uses_of(flow)) {
-    const double level = links_[use.link].level;
-    if (level < bound.lowest) {
-      bound.second = bound.lowest;
-      bound.lowest = level;
-      bound.link = use.link;
+  Flow& flow = flows_[slot];
+  flow.lowest = flow.bound;
+  flow.second = kInfinity;
+  flow.link = kNone;
+  for (const uint32_t link : links_of(flow)) {
+    const double level = links_[link].level;
+    if (level < flow.lowest) {
+      flow.second = flow.lowest;
+      flow.lowest = level;
+      flow.link = link;
     } else {
-      bound.second = std::min(bound.second, level);
+      flow.second = std::min(flow.second, level);
     }
   }
 }
 
 void MaxMin::mark_changed(uint32_t slot) {
-  if (bounds_[slot].changed) return;
-  bounds_[slot].changed = true;
+  if (flows_[slot].changed) return;
+  flows_[slot].changed = true;
   changed_.push_back(slot);
 }
 

@@ -37,34 +37,25 @@ class MaxMin {
 
   /// The slots of new flows and of those whose rate may have changed since the last call; valid until the next call.
   std::span<const uint32_t> work_out();
-  double rate(uint32_t slot) const { return bounds_[slot].lowest; }
+  double rate(uint32_t slot) const { return flows_[slot].lowest; }
+  double limit(uint32_t slot) const { return limits_[slot]; }
   uint64_t touched() const { return touched_; }  ///< flows looked at in a call, summed over all calls
 
  private:
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr uint32_t kNone = ~0U;
 
-  struct Use {
-    uint32_t link = 0, place = 0;  // place among the link's users
-    double weight = 0;
-  };
-  struct User {
-    uint32_t slot = 0, use = 0;  // use: index into uses_
-    double weight = 0;
-  };
-  struct Flow {
-    double limit = 0;
-    double bound = 0;  // the lower of the limit and what its links would give it alone
-    ListPool<Use>::Block block;
-    uint32_t num_uses = 0;
-  };
-  /// What holds a flow back: the lowest of its bound and its links' levels, and for that link's eyes the second lowest.
-  struct Bound {
+  /// What holds it back is the lowest of its bound and its links' levels; for that link's eyes it is the second lowest.
+  /// One cache line, as a flow is most often looked at for the sake of one link, far from those before it.
+  struct alignas(64) Flow {
     double lowest = 0, second = 0;
+    double bound = 0;       // the lower of its limit and what its links would give it alone
     uint32_t link = kNone;  // whose level is the lowest
     uint32_t seen = 0;      // the call in which it was last looked at
-    bool changed = false;
+    ShortList uses;         // links, each once
+    bool changed = false;   // in changed_
   };
+  static_assert(sizeof(Flow) == 64);
   enum class State : uint8_t { idle, reached, fixed };
   /// One cache line.
   struct alignas(64) Link {
@@ -75,20 +66,25 @@ class MaxMin {
     double level = kInfinity;
     double before = kInfinity;  // level before this call
     double candidate = 0;       // what the level would be as things stand
+    ShortList users;            // slots
+    uint32_t weights = kNone;   // of its users, by their place: where they begin in weights_; kNone: all are 1
     State state = State::idle;
     bool stale = false;    // candidate is only a lower bound, or has to be looked at again
     bool widened = false;  // in widened_
-    uint32_t num_users = 0;
-    ListPool<User>::Block block;  // of its users
   };
   static_assert(sizeof(Link) == 64);
 
-  std::span<const Use> uses_of(const Flow& flow) const { return uses_.list(flow.block, flow.num_uses); }
-  std::span<const User> users_of(const Link& link) const { return users_.list(link.block, link.num_users); }
-  User* last_user(const Link& link);  // null: it has none
-  void add_user(Link& link, const User& user);
+  std::span<const uint32_t> links_of(const Flow& flow) const { return flow.uses.in(numbers_); }
+  std::span<const uint32_t> users_of(const Link& link) const { return link.users.in(numbers_); }
+  double weight(const Link& link, uint32_t place) const {
+    return link.weights == kNone ? 1 : weights_.at(link.weights)[place];
+  }
+  static uint32_t place_of(uint32_t slot, std::span<const uint32_t> users);
+  void add_user(Link& link, uint32_t slot, double weight);
+  void set_weight(Link& link, uint32_t place, double weight);
+  void drop_weights(Link& link, uint32_t places);
 
-  void find_bound(Flow& flow) const;
+  void find_bound(uint32_t slot);
   void find_lowest(uint32_t slot);
   void mark_changed(uint32_t slot);
   double fill(uint32_t link);
@@ -101,10 +97,10 @@ class MaxMin {
   void lower_level(uint32_t slot, uint32_t link, double level);
 
   std::vector<Link> links_;
-  std::vector<Flow> flows_;    // by slot
-  std::vector<Bound> bounds_;  // by slot
-  ListPool<Use> uses_;
-  ListPool<User> users_;
+  std::vector<Flow> flows_;     // by slot
+  std::vector<double> limits_;  // by slot
+  ShortList::Pool numbers_;
+  ListPool<double> weights_;
 
   std::vector<uint32_t> reached_, widened_;         // links
   std::vector<std::pair<double, uint32_t>> stops_;  // a heap of links; those whose stop is now another are void

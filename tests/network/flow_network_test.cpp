@@ -85,6 +85,26 @@ TEST(FlowNetwork, WeightsAndALinkTwice) {
   EXPECT_EQ(network.rate(1), 20);
 }
 
+/// Six flows of weights 1 to 6 on one link of 21: all at 21 / 21. Flow k has k bytes, so that they end in this order,
+/// and those left share 21: 21 / 20, 21 / 18, 21 / 15, 21 / 11, 21 / 6. Half as wide, half as fast.
+TEST(FlowNetwork, EveryOneOfManyHasItsWeight) {
+  FlowNetwork network({21, 100});
+  for (uint32_t k = 1; k <= 6; ++k) network.start(0, k, k, kInfinity, std::vector<LinkUse>{{1, 1}, {0, double(k)}});
+  double left = 21, end = 0;
+  for (uint32_t k = 1; k <= 6; ++k) {
+    for (uint32_t other = k; other <= 6; ++other) EXPECT_DOUBLE_EQ(network.rate(other), 21 / left) << k;
+    end += left / 21;  // one byte more than the flow before
+    EXPECT_DOUBLE_EQ(network.next_end(), end);
+    EXPECT_EQ(network.finish(), k);
+    left -= k;
+    if (k != 3) continue;
+    network.set_capacity(end, 0, 10.5);
+    EXPECT_DOUBLE_EQ(network.rate(5), 10.5 / left);
+    network.set_capacity(end, 0, 21);
+  }
+  EXPECT_TRUE(network.idle());
+}
+
 // Alone, a flow of weight 3 gets 30/3 = 10; one that uses nothing runs at its limit.
 TEST(FlowNetwork, Alone) {
   FlowNetwork network({30});
