@@ -1,7 +1,10 @@
 // Replays a FluidProblem: tasks start as their predecessors end, messages wait for their latency, and everything that
 // is under way is a flow of one FlowNetwork, hosts being links of their own.
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <span>
+#include <utility>
 
 #include "sim/network/date_queue.h"
 #include "sim/network/fluid_problem.h"
@@ -19,9 +22,6 @@ class Replay {
       : problem_(problem), times_(times), network_(capacities(problem), kSameDate) {
     index_steps();
     index_successors();
-    const size_t num_tasks = problem.tasks.size();
-    times.start.assign(num_tasks, std::numeric_limits<double>::quiet_NaN());
-    times.finish = times.start;
   }
 
   void run(const std::function<bool(size_t)>& go_on) {
@@ -40,6 +40,12 @@ class Replay {
     }
     times_.makespan = now_;
     times_.statistics = network_.statistics();
+    times_.start.reserve(tasks_.size());
+    times_.finish.reserve(tasks_.size());
+    for (const Task& task : tasks_) {
+      times_.start.push_back(task.start);
+      times_.finish.push_back(task.finish);
+    }
   }
 
  private:
@@ -49,6 +55,17 @@ class Replay {
     uint32_t first_link = 0, num_links = 0;  // into FluidProblem::route_links; kHost: the number of its link
   };
   static constexpr uint32_t kHost = ~0U;
+  /// When it ran, and all that counts while others end: one read where a predecessor ends, one where it ends itself.
+  struct alignas(32) Task {
+    std::span<const uint32_t> successors(const std::vector<uint32_t>& many) const {
+      return {num_successors > few.size() ? many.data() + few[0] : few.data(), num_successors};
+    }
+
+    double start = std::numeric_limits<double>::quiet_NaN(), finish = start;
+    uint32_t missing = 0;  // predecessors that have not ended
+    uint32_t num_successors = 0;
+    std::array<uint32_t, 2> few{};  // successors; if there are more, the first is where they begin in many_successors_
+  };
 
   static std::vector<double> capacities(const FluidProblem& problem) {
     std::vector<double> all;
@@ -84,18 +101,23 @@ class Replay {
   }
 
   void index_successors() {
-    const size_t num_tasks = problem_.tasks.size();
-    first_successor_.assign(num_tasks + 1, 0);
-    for (uint32_t predecessor : problem_.predecessors) ++first_successor_[predecessor + 1];
-    for (size_t task = 0; task < num_tasks; ++task) first_successor_[task + 1] += first_successor_[task];
-    successors_.resize(problem_.predecessors.size());
-    missing_.reserve(num_tasks);
-    std::vector<uint32_t> next(first_successor_.begin(), first_successor_.end() - 1);
-    for (uint32_t task = 0; task < num_tasks; ++task) {
+    tasks_.resize(problem_.tasks.size());
+    for (uint32_t predecessor : problem_.predecessors) ++tasks_[predecessor].num_successors;
+    uint32_t many = 0;
+    for (Task& task : tasks_) {
+      if (task.num_successors > task.few.size()) task.few[0] = std::exchange(many, many + task.num_successors);
+    }
+    many_successors_.resize(many);
+    std::vector<uint32_t> known(tasks_.size());  // successors
+    for (uint32_t task = 0; task < tasks_.size(); ++task) {
       const FluidTask& t = problem_.tasks[task];
-      missing_.push_back(t.num_predecessors);
+      tasks_[task].missing = t.num_predecessors;
       for (uint32_t i = 0; i < t.num_predecessors; ++i) {
-        successors_[next[problem_.predecessors[t.first_predecessor + i]]++] = task;
+        const uint32_t number = problem_.predecessors[t.first_predecessor + i];
+        Task& before = tasks_[number];
+        uint32_t* const list =
+            before.num_successors > before.few.size() ? &many_successors_[before.few[0]] : before.few.data();
+        list[known[number]++] = task;
       }
     }
   }
@@ -115,9 +137,7 @@ class Replay {
   }
 
   void start(uint32_t task) {
-    times_.start[task] = now_;
-    __builtin_prefetch(&first_successor_[task]);
-    __builtin_prefetch(&times_.finish[task], 1);
+    tasks_[task].start = now_;
     const Step& step = steps_[task];
     if (step.latency > 0) {
       __builtin_prefetch(problem_.route_links.data() + step.first_link);
@@ -129,7 +149,6 @@ class Replay {
 
   void begin_work(uint32_t task) {
     const Step& step = steps_[task];
-    __builtin_prefetch(successors_.data() + first_successor_[task]);
     if (step.work == 0) {
       ready_to_end_.push_back(task);
       return;
@@ -154,11 +173,11 @@ class Replay {
   }
 
   void end(uint32_t task) {
-    times_.finish[task] = now_;
+    tasks_[task].finish = now_;
     ++times_.num_finished;
-    for (uint32_t i = first_successor_[task]; i < first_successor_[task + 1]; ++i) {
-      __builtin_prefetch(&steps_[successors_[i]]);
-      if (--missing_[successors_[i]] == 0) start(successors_[i]);
+    for (const uint32_t successor : tasks_[task].successors(many_successors_)) {
+      __builtin_prefetch(&steps_[successor]);
+      if (--tasks_[successor].missing == 0) start(successor);
     }
   }
 
@@ -168,10 +187,10 @@ class Replay {
   double now_ = 0;
   DateQueue waiting_;  // messages in their latency
   std::vector<uint32_t> ready_to_end_;
-  std::vector<Step> steps_;        // of each task
-  std::vector<uint32_t> missing_;  // predecessors that have not ended
-  std::vector<uint32_t> first_successor_, successors_;
-  std::vector<LinkUse> uses_;  // of the task that begins
+  std::vector<Step> steps_;  // of each task
+  std::vector<Task> tasks_;
+  std::vector<uint32_t> many_successors_;  // of tasks that have more than they have room for
+  std::vector<LinkUse> uses_;              // of the task that begins
 };
 
 }  // namespace
