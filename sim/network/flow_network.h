@@ -40,7 +40,9 @@ class FlowNetwork {
     double since = 0, after = 0;
   };
   Ending next_ending();
-  /// Takes out the flow that ends at next_end(), of several the one with the lowest id.
+  /// The flow that ends at next_end(), of several the one with the lowest id. Only if a flow will end.
+  uint32_t next_id() { return first_end().id; }
+  /// Takes it out.
   uint32_t finish();
   /// The same after next_end(), where the caller's clock says that it ends at `date`: that rounds.
   uint32_t finish(double date);
@@ -50,6 +52,8 @@ class FlowNetwork {
   /// A running flow goes on by another route.
   void reroute(double now, uint32_t id, std::span<const LinkUse> uses);
   double rate(uint32_t id);
+  /// A flow will soon use the link.
+  void prefetch(uint32_t link) const { rates_.prefetch(link); }
 
   struct Statistics {
     uint64_t changes = 0;  ///< times at which rates were worked out

@@ -39,6 +39,7 @@ class MaxMin {
   std::span<const uint32_t> work_out();
   double rate(uint32_t slot) const { return flows_[slot].lowest; }
   double limit(uint32_t slot) const { return limits_[slot]; }
+  void prefetch(uint32_t link) const { __builtin_prefetch(&links_[link], 1); }
   uint64_t touched() const { return touched_; }  ///< flows looked at in a call, summed over all calls
 
  private:

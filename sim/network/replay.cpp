@@ -130,10 +130,19 @@ class Replay {
       begin_work(task);
     }
     end_ready();
+    look_at_next_message();
     while (!network_.idle() && network_.next_end() <= now_ + kSameDate) {
+      __builtin_prefetch(&tasks_[network_.next_id()], 1);
       end(network_.finish());
       end_ready();
     }
+  }
+
+  /// In a large network the links of the next message are far: they come near while rates are worked out.
+  void look_at_next_message() const {
+    if (waiting_.empty()) return;
+    const Step& next = steps_[waiting_.first().id];
+    for (uint32_t i = 0; i < next.num_links; ++i) network_.prefetch(problem_.route_links[next.first_link + i]);
   }
 
   void start(uint32_t task) {
