@@ -190,14 +190,15 @@ constexpr const char* kSome =
 /// Some seconds of one thread.
 constexpr const char* kMore =
     "pgram_sweep: 1\nname: more\nmodels: [llama-3.1-8b, mistral-7b]\nclusters: {name: dgx-h100, nodes: [1, 2, 4]}\n"
-    "layouts: all\nglobal_batch: [32, 64, 128]\nmicro_batch: [1, 2]\nsequence: 4096\nfilters: micro_batches <= 32\n";
+    "layouts: all\nglobal_batch: [32, 64, 128, 256]\nmicro_batch: [1, 2, 4]\nsequence: [4096, 8192]\n"
+    "filters: micro_batches <= 32\n";
 
 void bench_threads(const Folder& folder) {
   const Sweep sweep = parse_sweep(kMore, "more");
   const Grid grid(sweep);
   std::vector<double> times[2];
   std::string rows[2];
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 9; ++round) {
     for (const unsigned threads : {1u, 2u}) {
       const std::string database = folder / "threads.db";
       fs::remove(database);
