@@ -107,6 +107,7 @@ class EventLoop {
   }
   void look_at(uint32_t rank, uint16_t body, ClosedBody&);
   void find_alike(uint32_t rank, uint16_t body, ClosedBody&);
+  static bool may_be_whole(const Rank&, const ClosedBody&);
   bool cost_alike(const Instance&, const Instance&, uint16_t body) const;
   bool are_free(const ClosedBody&) const;
   CallPart part_at(const StreamOrder::Visit& visit, bool whole) const;

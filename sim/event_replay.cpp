@@ -4,6 +4,7 @@
 // happens while they run. Nothing in the results tells.
 #include <algorithm>
 #include <bit>
+#include <span>
 
 #include "sim/event_loop.h"
 
@@ -42,8 +43,7 @@ void EventLoop<kShares>::look_at(uint32_t r, uint16_t body, ClosedBody& result) 
   result.closed = true;
 }
 
-/// Whose times its calls of the Body share, which of its streams wait for its compute, and whether that waits for all
-/// that comes before.
+/// Whose times its calls of the Body share, and which of its streams wait for its compute.
 template <bool kShares>
 void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& result) {
   const Rank& rank = ranks_[r];
@@ -67,15 +67,21 @@ void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& resul
     if (std::any_of(waits, waits + op.num_waits, [&](const auto& wait) { return wait.stream == compute_of(rank); }))
       result.gated |= 1u << d;
   }
+  result.may_be_whole = may_be_whole(rank, result);
+}
+
+/// Whether a call that begins with its first op begins nothing but the ops before its first compute op before that.
+template <bool kShares>
+bool EventLoop<kShares>::may_be_whole(const Rank& rank, const ClosedBody& body) {
   // What is not gated begins with compute at the earliest, if it comes on the stream of all that compute waits for.
-  if (!std::has_single_bit(result.streams_before)) return;
-  const auto before = static_cast<uint32_t>(std::countr_zero(result.streams_before));
-  const StreamOp& compute = rank.ops[result.first_from[compute_of(rank)]];
+  if (!std::has_single_bit(body.streams_before)) return false;
+  bool whole = true;
+  each_bit(body.streams & ~body.gated & ~body.streams_before & ~(1u << compute_of(rank)),
+           [&](uint32_t d) { whole &= body.ops_from[d] == 0; });
+  const StreamOp& compute = rank.ops[body.first_from[compute_of(rank)]];
   const std::span waits(rank.own_waits + compute.first_wait, compute.num_waits);
-  result.may_be_whole =
-      std::ranges::find(waits, rank.ops[result.first_from[before] - 1].op, &StreamOrder::OwnWait::op) != waits.end();
-  each_bit(result.streams & ~result.gated & ~result.streams_before & ~(1u << compute_of(rank)),
-           [&](uint32_t d) { result.may_be_whole &= result.ops_from[d] == 0; });
+  const uint16_t last_before = rank.ops[body.first_from[std::countr_zero(body.streams_before)] - 1].op;
+  return whole && std::ranges::find(waits, last_before, &StreamOrder::OwnWait::op) != waits.end();
 }
 
 /// Whether the tasks of a Body take the same on both, alone on their links.
