@@ -317,6 +317,7 @@ SimulationResult simulate(const PlanIndex& index, const Cluster& cluster, const 
     timeline.storage = std::move(spans);
     timeline.contention = std::move(outcome.contention);
     timeline.alike = std::move(outcome.alike);
+    timeline.in_plan_order = index.ends_in_order();
   }
   timeline.steps.push_back({0, timeline.spans.size(), 0, result.makespan, 0, 0});
   if (!timeline.spans.empty() && options.keep_counters) {

@@ -27,6 +27,7 @@ void Timeline::set_spans(std::vector<Span> owned) {
   auto held = std::make_shared<const std::vector<Span>>(std::move(owned));
   spans = *held;
   alike.clear();
+  in_plan_order = false;
   storage = std::move(held);
 }
 

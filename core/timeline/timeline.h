@@ -90,6 +90,9 @@ struct Timeline {
   /// Of the only step of a simulation, sorted by rank and call; what is not known to be alike is missing. No file has
   /// it.
   std::vector<AlikeCall> alike;
+  /// Of a simulation, where it is known: what each rank with spans did on a stream are all its tasks there, in the
+  /// plan's order, and they end in it. No file has it.
+  bool in_plan_order = false;
   std::shared_ptr<const void> storage;
 
   std::span<const Span> of_step(size_t step) const {
@@ -99,7 +102,7 @@ struct Timeline {
   /// The step whose duration is the median (lower one of two); the only one for a simulation.
   size_t median_step() const;
   Picoseconds median_step_time() const;
-  /// Takes ownership of the spans, of which nothing is known to be alike.
+  /// Takes ownership of the spans, of which neither alike calls nor the order are known.
   void set_spans(std::vector<Span>);
 };
 
