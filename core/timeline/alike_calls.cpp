@@ -12,6 +12,22 @@ std::span<const AlikeCall> StepGraph::alike_calls(uint32_t rank) const {
   return {range.begin(), range.end()};
 }
 
+/// What explains() the start of a compute task, where it is a tensor collective of its call and of ranks that are all
+/// alike, waited for nobody and had all links for itself. Null where it is not, or where that is not seen at once. Only
+/// where the spans are in the plan's order, all ranks of the role are alike or the task is in an AlikeCall, and the
+/// task before on the stream has ended earlier.
+inline const Span* StepGraph::lone_tensor_collective_before(const RankTasks& tasks, const Span& span) const {
+  for (const uint16_t op : order_.bodies().waits_of(tasks.op(span))) {
+    const BodyOrders::OpOrder& awaited = tasks.order->op({span.call, op});
+    const Span& before = *tasks.in_order(span.call, awaited);
+    if (before.end < span.start) continue;
+    const bool lone = awaited.in_role && awaited.category == Category::tensor_comm &&
+                      is_communication(awaited.kernel) && !before.waits() && !is_contended(index_of(before));
+    return lone ? &before : nullptr;
+  }
+  return nullptr;
+}
+
 /// From the first call of a pattern; `first`: its first compute span.
 void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first) const {
   pattern.is_known = true;
@@ -26,8 +42,8 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
   for (const uint64_t head : order_.bodies().heads_of(*computes)) {
     if (span->call != call.call || span->head() != head || span->start < now) return;
     if (span->start > now) {
-      const Span* const collective = lone_collective_before({call.rank, span}, now);
-      if (!collective || op({call.rank, collective}).category != Category::tensor_comm) return;
+      const Span* const collective = lone_tensor_collective_before(tasks, *span);
+      if (!collective || collective->start > now) return;
       pattern.gaps += span->start - now;
     }
     now = span++->end;
@@ -47,55 +63,64 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
   }
 }
 
+/// Between `now` and the next span, which must end later than `now`.
+inline bool StepGraph::note_gap(const RankTasks& tasks, const Span& next, Picoseconds now, Compute& compute) {
+  if (next.end < now) return false;
+  if (next.start < now) {
+    compute.disjoint = false;
+    return true;
+  }
+  const Span* before = nullptr;
+  if (all_alike(tasks.role) && next.start <= step().end) before = lone_tensor_collective_before(tasks, next);
+  if (before) compute.covered += next.start - std::max(before->start, now);
+  if (!before || before->start > now) gaps_.push_back({now, before ? before : &next});
+  return true;
+}
+
 /// Whether the spans are the stream's tasks in the plan's order, end in it and do not wait, as far as that must be
 /// asked; notes what the stream did. It must hold no communication.
 bool StepGraph::computes_in_order(uint32_t rank, std::span<const AlikeCall> alike, Compute& compute) {
-  const RoleOrder& order = this->order(rank);
-  const auto spans = this->spans(rank, Stream::compute);
-  auto next_alike = alike.begin();
+  const RankTasks& tasks = this->tasks(rank);
+  const auto spans = tasks.on(Stream::compute);
+  for (Pattern& pattern : patterns_) pattern.calls = 0;
+  const AlikeCall *next_alike = alike.data(), *const last_alike = next_alike + alike.size();
   Picoseconds now = step().start;
   for (const Span *at = spans.data(), *const end = at + spans.size(); at < end;) {
     const uint32_t call = at->call;
-    while (next_alike != alike.end() && next_alike->call < call) ++next_alike;
-    if (next_alike != alike.end() && next_alike->call == call) {
+    if (next_alike != last_alike && next_alike->call == call) {  // as each of them computes
       Pattern& pattern = patterns_[next_alike->pattern];
       if (!pattern.is_known) learn(pattern, *next_alike, *at);
+      ++next_alike;
       if (pattern.is_covered) {
-        if (at->start != now && !note_gap(*at, now, compute)) return false;
-        compute.covered += pattern.gaps;
-        ++compute.covered_calls;
-        compute.busy[static_cast<size_t>(pattern.category)] += pattern.length - pattern.gaps;
+        if (at->start != now && !note_gap(tasks, *at, now, compute)) return false;
+        ++pattern.calls;
         now = at->start + pattern.length;
         at += pattern.num_compute;
         continue;
       }
     }
-    const auto [place, ops] = order.lane(call, Stream::compute);
+    const auto [place, ops] = tasks.order->lane(call, Stream::compute);
     if (!ops || place != at - spans.data() || ops->num_ops > end - at) return false;
     Picoseconds& busy = compute.busy[static_cast<size_t>(ops->category)];
     for (const uint64_t head : order_.bodies().heads_of(*ops)) {
       if (at->call != call || at->head() != head) return false;
-      if (at->start != now && !note_gap(*at, now, compute)) return false;
+      if (at->start != now && !note_gap(tasks, *at, now, compute)) return false;
       busy += at->end - at->start;
       now = at++->end;
     }
   }
   compute.disjoint &= now <= step().end;
-  return true;
-}
-
-/// Between `now` and the next span, which must end later than `now`.
-bool StepGraph::note_gap(const Span& next, Picoseconds now, Compute& compute) {
-  if (next.end < now) return false;
-  if (next.start > now)
-    gaps_.push_back({now, &next});
-  else
-    compute.disjoint = false;
+  for (const Pattern& pattern : patterns_) {
+    compute.covered_calls += pattern.calls;
+    compute.covered += pattern.calls * pattern.gaps;
+    compute.busy[static_cast<size_t>(pattern.category)] += pattern.calls * (pattern.length - pattern.gaps);
+    compute.tensor_time += pattern.calls * pattern.tensor_time;
+  }
   return true;
 }
 
 /// The same of the tensor stream, once it is known what the compute stream did; notes which spans are loose.
-bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const AlikeCall> alike, Compute& compute) {
+bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const AlikeCall> alike) {
   const RoleOrder& order = this->order(rank);
   const auto spans = this->spans(rank, Stream::tensor);
   Reached reached{0, step().start};
@@ -110,7 +135,6 @@ bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const AlikeCall> ali
     const Span* const first = spans.data() + order.place(call.call, pattern.tensor_lane) + pattern.first_tensor;
     if (!go_on(first)) return false;
     done = first + pattern.num_tensor;
-    compute.tensor_time += pattern.tensor_time;
   }
   return go_on(spans.data() + spans.size());
 }

@@ -64,7 +64,7 @@ class Explainer {
         stream_(spans.front().stream),
         spans_(spans),
         compute_(stream_ == static_cast<uint8_t>(Stream::compute) ? graph.compute(rank) : nullptr),
-        alike_(graph.all_alike(graph.role(rank))),
+        tasks_(graph.tasks(rank)),
         pieces_(pieces) {
     if (stream_ == static_cast<uint8_t>(Stream::compute) && graph.plan().mesh.size[2] > 1) find_phases();
   }
@@ -75,6 +75,8 @@ class Explainer {
   }
 
  private:
+  using OpOrder = BodyOrders::OpOrder;
+
   TaskSpan task_of(const Span& span) const { return {rank_, &span}; }
 
   // Both give when the last task ends.
@@ -96,13 +98,7 @@ class Explainer {
   /// [from, the span's start) is idle.
   void explain_gap(const Span& span, Picoseconds from) {
     const Picoseconds end = graph_.step().end;
-    const Span* const lone = alike_ && span.start <= end ? graph_.lone_collective_before(task_of(span), from) : nullptr;
-    if (lone) {
-      pieces_.add(graph_, stream_, IdleReason::task, task_of(*lone), true, from, span.start);
-      pieces_.close();
-    } else if (from < end) {
-      explain(span, from, std::min(span.start, end));
-    }
+    if (from < end) explain(span, from, std::min(span.start, end));
   }
 
   Picoseconds explain_works() {
@@ -148,12 +144,12 @@ class Explainer {
 
   /// [from, to) is idle and ends where the span's task begins to work.
   [[gnu::noinline]] void explain(const Span& span, Picoseconds from, Picoseconds to) {
-    const TaskSpan task = task_of(span);
     if (to > span.start) {
-      meeting(task, graph_.slowest(task), std::max(from, span.start), to);
+      const TaskSpan task = task_of(span);
+      meeting(task, tasks_.op(span), graph_.slowest(task), std::max(from, span.start), to);
       to = span.start;
     }
-    if (from < to) before(task, from, to);
+    before(span, from, to);
     pieces_.close();
   }
 
@@ -169,33 +165,33 @@ class Explainer {
 
   /// Why a task has not come to the head of its stream, with all that it waits for done: because of what ended last
   /// of it; where that is a transfer which waits itself, because of what that waits for.
-  void before(TaskSpan task, Picoseconds from, Picoseconds to) {
-    while (from < to) {
-      const TaskSpan awaited = graph_.explains(task);
-      if (!awaited) return add(IdleReason::host, task, false, from, to);
-      const Span& span = *awaited.span;
-      if (span.end < to) {
-        add(IdleReason::host, task, false, std::max(from, span.end), to);
-        to = std::max(from, span.end);
+  void before(const Span& span, Picoseconds from, Picoseconds to) {
+    for (const Span* late = &span; from < to;) {
+      const Span* const awaited = tasks_.explains(*late);
+      if (!awaited) return add(IdleReason::host, task_of(*late), false, from, to);
+      if (awaited->end < to) {
+        add(IdleReason::host, task_of(*late), false, std::max(from, awaited->end), to);
+        to = std::max(from, awaited->end);
       }
-      const Kernel kernel = graph_.kernel(awaited);
-      if (!is_communication(kernel)) return add_awaited(IdleReason::task, awaited, span.start, from, to);
-      const TaskSpan member = graph_.slowest(awaited);
-      const Picoseconds work = graph_.work(span, *member.span);
+      const TaskSpan task = task_of(*awaited);
+      const OpOrder& op = tasks_.op(*awaited);
+      if (!is_communication(op.kernel)) return add_awaited(IdleReason::task, task, awaited->start, from, to);
+      const TaskSpan member = graph_.slowest(task, op);
+      const Picoseconds work = graph_.work(*awaited, *member.span);
       if (work < to) {
-        working(awaited, kernel, std::max(from, work), to);
+        working(task, op, std::max(from, work), to);
         to = std::max(from, work);
       }
-      if (span.start < to) {
-        meeting(awaited, member, std::max(from, span.start), to);
-        to = std::max(from, span.start);
+      if (awaited->start < to) {
+        meeting(task, op, member, std::max(from, awaited->start), to);
+        to = std::max(from, awaited->start);
       }
-      task = awaited;
+      late = awaited;
     }
   }
 
   /// A transfer of this rank is under way; what it lost on shared links is counted at its end.
-  void working(TaskSpan task, Kernel kernel, Picoseconds from, Picoseconds to) {
+  void working(TaskSpan task, const OpOrder& op, Picoseconds from, Picoseconds to) {
     Picoseconds lost_until = task.span->end;
     for (const Contention& other : graph_.contention(*task.span)) {
       const Picoseconds lost_from = std::max(from, lost_until - other.lost);
@@ -205,11 +201,11 @@ class Explainer {
       }
       lost_until = std::max(from, lost_until - other.lost);
     }
-    add(in_pipeline(kernel, IdleReason::task, from), task, true, from, to);
+    add(in_pipeline(op.kernel, IdleReason::task, from), task, true, from, to);
   }
 
   /// A communication of this rank waits for the member that comes last, and that for what keeps it.
-  void meeting(TaskSpan task, TaskSpan member, Picoseconds from, Picoseconds to) {
+  void meeting(TaskSpan task, const OpOrder& op, TaskSpan member, Picoseconds from, Picoseconds to) {
     const Picoseconds arrives = member.span->start;
     if (member == task || arrives < to) {
       const Picoseconds explained = member == task ? from : std::clamp(arrives, from, to);
@@ -217,7 +213,7 @@ class Explainer {
       to = explained;
     }
     if (from >= to) return;
-    const Kernel kernel = graph_.kernel(task);
+    const Kernel kernel = op.kernel;
     IdleReason reason = kernel == Kernel::recv   ? IdleReason::sender
                         : kernel == Kernel::send ? IdleReason::receiver
                                                  : IdleReason::member;
@@ -266,7 +262,7 @@ class Explainer {
   uint8_t stream_;
   std::span<const Span> spans_;
   const StepGraph::Compute* compute_;
-  bool alike_;
+  const RankTasks& tasks_;
   Pieces& pieces_;
   bool computes_ = false;  ///< a pipeline's compute stream, so that there are phases
   Picoseconds first_forward_ = std::numeric_limits<Picoseconds>::max();

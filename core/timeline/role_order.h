@@ -34,10 +34,8 @@ class RoleOrder {
   uint32_t number(RoleTask task) const { return calls_[task.call].first_task + task.op; }
   const OpOrder& op(RoleTask task) const { return ops_[calls_[task.call].first_op + task.op]; }
   /// How many tasks come before it on its stream.
-  uint32_t place(RoleTask task) const {
-    const OpOrder& own = op(task);
-    return lanes_[calls_[task.call].first_lane + own.lane].place + own.place;
-  }
+  uint32_t place(RoleTask task) const { return place(task.call, op(task)); }
+  uint32_t place(uint32_t call, const OpOrder& op) const { return place(call, op.lane) + op.place; }
   /// The tasks of a call that are on a stream, and how many of the stream's come before them.
   struct CallLane {
     uint32_t place = 0;

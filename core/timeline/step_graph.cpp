@@ -45,7 +45,7 @@ void StepGraph::find_classes() {
     if (own(rank) != rank) continue;
     const uint32_t role = rank / stage_stride_ % plan().mesh.size[2];
     class_of_[rank] = static_cast<uint32_t>(classes_.size());
-    RankTasks& added = classes_.emplace_back();
+    Class& added = classes_.emplace_back();
     added.role = role;
     added.order = &order_.role(role);
     ++classes_of_[role];
@@ -54,16 +54,16 @@ void StepGraph::find_classes() {
 }
 
 void StepGraph::add_rank(uint32_t rank, std::span<const Span> spans) {
-  tasks(rank).spans = spans;
+  class_of(rank).spans = spans;
   if (!add_in_order(rank)) add_by_task(rank);
   note_last(rank);
 }
 
 /// Whether every task has a span and the spans of each stream are in the plan's order and end in it.
 bool StepGraph::add_in_order(uint32_t rank) {
-  RankTasks& tasks = this->tasks(rank);
+  Class& tasks = class_of(rank);
   if (tasks.spans.empty() || tasks.spans.size() != tasks.order->size()) return false;
-  Streams& streams = streams_.emplace_back();
+  RankTasks::Streams& streams = streams_.emplace_back();
   tasks.streams = &streams;
   streams[0] = tasks.spans.data();
   for (size_t s = 0; s < kStreams; ++s) streams[s + 1] = streams[s] + tasks.order->tasks_on(static_cast<Stream>(s));
@@ -74,7 +74,7 @@ bool StepGraph::add_in_order(uint32_t rank) {
   const auto alike = alike_calls(rank);
   const auto in_order = [&](Stream stream) {
     if (computes && stream == Stream::compute) return computes_in_order(rank, alike, compute);
-    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, alike, compute);
+    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, alike);
     Reached reached{0, step().start};
     return go_on_in_order(rank, stream, spans(rank, stream), reached);
   };
@@ -112,7 +112,7 @@ bool StepGraph::go_on_in_order(uint32_t rank, Stream stream, std::span<const Spa
 
 void StepGraph::add_by_task(uint32_t rank) {
   const RoleOrder& order = this->order(rank);
-  ByTask& tasks = by_task_.emplace_back();
+  RankTasks::ByTask& tasks = by_task_.emplace_back();
   tasks.span_of.assign(order.size(), nullptr);
   for (const Span& span : spans(rank)) tasks.span_of[order.number({span.call, span.op})] = &span;
   tasks.last_so_far.reserve(order.size());
@@ -125,7 +125,7 @@ void StepGraph::add_by_task(uint32_t rank) {
       tasks.last_so_far.push_back(best);
     }
   }
-  this->tasks(rank).by_task = &tasks;
+  class_of(rank).by_task = &tasks;
 }
 
 void StepGraph::note_last(uint32_t rank) {
@@ -175,54 +175,49 @@ const std::vector<StepGraph::Member>& StepGraph::members_of(uint16_t comm, uint3
 }
 
 /// The RoleOrder::turn of a span's task.
-inline uint32_t StepGraph::RankTasks::turn(uint16_t comm, const Span& span) const {
-  const auto own = streams ? order->own_stream(comm) : std::nullopt;
-  if (!own) return order->turn({span.call, span.op});
-  return static_cast<uint32_t>(&span - on(*own).data());
+static uint32_t turn_of(const RankTasks& tasks, uint16_t comm, const Span& span) {
+  const auto own = tasks.streams ? tasks.order->own_stream(comm) : std::nullopt;
+  if (!own) return tasks.order->turn({span.call, span.op});
+  return static_cast<uint32_t>(&span - tasks.on(*own).data());
 }
 
 /// The span at a RoleOrder::turn; null if there is none.
-inline const Span* StepGraph::RankTasks::at_turn(uint16_t comm, uint32_t turn) const {
-  const auto own = streams ? order->own_stream(comm) : std::nullopt;
-  if (own) return turn < on(*own).size() ? &on(*own)[turn] : nullptr;
-  const auto task = order->at_turn(comm, turn);
-  return task ? find(*task) : nullptr;
+static const Span* at_turn(const RankTasks& tasks, uint16_t comm, uint32_t turn) {
+  const auto own = tasks.streams ? tasks.order->own_stream(comm) : std::nullopt;
+  if (own) return turn < tasks.on(*own).size() ? &tasks.on(*own)[turn] : nullptr;
+  const auto task = tasks.order->at_turn(comm, turn);
+  return task ? tasks.find(*task) : nullptr;
 }
 
 /// The task of `rank` in an operation of another one.
-TaskSpan StepGraph::met(uint32_t rank, const TaskSpan& task, uint16_t comm) const {
+inline TaskSpan StepGraph::met(uint32_t rank, const TaskSpan& task, uint16_t comm) const {
   const RankTasks &own = tasks(task.rank), &other = tasks(rank);
   if (other.role == own.role) return {rank, other.find(task.in_role())};  // ranks of a role run one program
-  return {rank, other.at_turn(comm, own.turn(comm, *task.span))};
+  return {rank, at_turn(other, comm, turn_of(own, comm, *task.span))};
 }
 
-TaskSpan StepGraph::slowest(const TaskSpan& task) const {
-  const BodyOrders::OpOrder& op = this->op(task);
-  if (op.in_role && all_alike(role(task.rank))) return task;  // all others are alike
-  if (op.comm >= plan().comms.size()) return task;
-  if (meets_all_roles(plan().comms[op.comm]))
-    return latest_of_roles(op.comm, tasks(task.rank).turn(op.comm, *task.span), task);
+/// The task that meets a task of a channel.
+inline TaskSpan StepGraph::other_end(const TaskSpan& task, uint16_t channel) const {
+  const Communicator& comm = plan().comms[channel];
+  const uint32_t role = this->role(task.rank), other = role == comm.source ? comm.target : comm.source;
+  return met(task.rank + (other - role) * stage_stride_, task, channel);
+}
+
+TaskSpan StepGraph::slowest_member(const TaskSpan& task, const BodyOrders::OpOrder& op) const {
+  if (op.group == BodyOrders::kNone) return task;
+  const Communicator& comm = plan().comms[op.comm];
   TaskSpan last = task;
-  for_members(op.comm, task.rank, [&](uint32_t rank) {
-    const TaskSpan other = met(rank, task, op.comm);
+  const auto come = [&](const TaskSpan& other) {
     if (other && other.span->start > last.span->start) last = other;
-  });
-  return last;
-}
-
-/// Calls `visit` with one member of each class, in the order of members(); that of the rank's own class may be left
-/// out.
-template <class Visit>
-void StepGraph::for_members(uint16_t index, uint32_t rank, Visit&& visit) const {
-  const Communicator& comm = plan().comms[index];
-  const uint32_t role = this->role(rank);
+  };
   if (comm.directed) {
-    const uint32_t with_role_0 = rank - role * stage_stride_;
-    if (role == comm.source) visit(with_role_0 + comm.target * stage_stride_);
-    if (role == comm.target) visit(with_role_0 + comm.source * stage_stride_);
+    come(other_end(task, op.comm));
+  } else if (meets_all_roles(comm)) {
+    return latest_of_roles(op.comm, turn_of(tasks(task.rank), op.comm, *task.span), task);
   } else {
-    for (const Member& member : members_of(index, rank)) visit(member.rank);
+    for (const Member& member : members_of(op.comm, task.rank)) come(met(member.rank, task, op.comm));
   }
+  return last;
 }
 
 /// The slowest() where a group has members of all roles, and those of one role are alike. All roles ask for it.
@@ -235,7 +230,7 @@ TaskSpan StepGraph::latest_of_roles(uint16_t index, uint32_t turn, const TaskSpa
     latest_ = {index, turn, {}};
     for (member[2] = 0; member[2] < classes_of_.size(); ++member[2]) {
       const uint32_t rank = plan().mesh.rank(member);
-      const TaskSpan other{rank, tasks(rank).at_turn(index, turn)};
+      const TaskSpan other{rank, at_turn(tasks(rank), index, turn)};
       if (other && (!latest_.task || other.span->start > latest_.task.span->start)) latest_.task = other;
     }
   }
@@ -255,32 +250,6 @@ TaskSpan StepGraph::partner(const TaskSpan& task) const {
 
 Picoseconds StepGraph::work(const TaskSpan& task) const {
   return is_communication(kernel(task)) ? work(*task.span, *slowest(task).span) : task.span->start;
-}
-
-TaskSpan StepGraph::explains(const TaskSpan& task) const {
-  const RankTasks& tasks = this->tasks(task.rank);
-  const Picoseconds start = task.span->start;
-  TaskSpan last{task.rank, nullptr};
-  Picoseconds latest = 0;
-  const auto come = [&](const Span& before) {
-    const Picoseconds end = std::min(before.end, start);
-    if (last && end <= latest) return true;
-    last.span = &before;
-    latest = end;
-    return latest < start;  // else nothing ends later
-  };
-  if (!tasks.streams) {
-    tasks.order->for_predecessors(task.in_role(), [&](RoleTask before) {
-      const Span* const span = tasks.by_task->last_so_far[tasks.order->number(before)];
-      return !span || come(*span);
-    });
-    return last;
-  }
-  const RoleTask head = tasks.order->comes_with(task.in_role());
-  const Span* const at_head = head == task.in_role() ? task.span : tasks.find(head);
-  if (at_head == tasks.on(static_cast<Stream>(at_head->stream)).data() || come(at_head[-1]))
-    tasks.order->for_waits(task.in_role(), [&](RoleTask before) { return come(*tasks.find(before)); });
-  return last;
 }
 
 }  // namespace pgram

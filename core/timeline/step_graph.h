@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "core/timeline/rank_tasks.h"
 #include "core/timeline/role_order.h"
 #include "core/timeline/timeline.h"
 
@@ -44,7 +45,10 @@ class StepGraph {
   std::span<const Span> spans(uint32_t rank) const { return tasks(rank).spans; }
   std::span<const Span> spans(uint32_t rank, Stream) const;
 
+  /// To ask much of one rank; it stays where it is.
+  const RankTasks& tasks(uint32_t rank) const { return classes_[class_of_[rank]]; }
   TaskSpan find(const Task& task) const { return {task.rank, tasks(task.rank).find({task.call, task.op})}; }
+  const BodyOrders::OpOrder& op(const TaskSpan& task) const { return tasks(task.rank).op(*task.span); }
   Kernel kernel(const TaskSpan& task) const { return op(task).kernel; }
   Category category(const TaskSpan& task) const { return op(task).category; }
   uint32_t role(uint32_t rank) const { return tasks(rank).role; }
@@ -63,21 +67,22 @@ class StepGraph {
   /// What a rank's compute stream did where it holds no communication, and the rank's spans are in the plan's order and
   /// end in it, so that every task works from its span's start on. Null where it is not known to be so.
   struct Compute {
-    Run gaps, loose;                              ///< of gaps() and loose_tensor_spans()
-    Picoseconds covered = 0;                      ///< the other gaps
-    uint32_t covered_calls = 0;                   ///< that have them
+    Run gaps, loose;          ///< of gaps() and loose_tensor_spans()
+    Picoseconds covered = 0;  ///< the other gaps
+    uint32_t covered_calls = 0;
     Picoseconds tensor_time = 0;                  ///< of the tensor stream's spans that are not loose
     std::array<Picoseconds, kCategories> busy{};  ///< by category
     bool disjoint = true;                         ///< else tasks overlap, or reach out of the step
   };
-  const Compute* compute(uint32_t rank) const { return tasks(rank).compute; }
-  /// From when the task before has ended, or the step has begun, to the start of the next one.
+  const Compute* compute(uint32_t rank) const { return classes_[class_of_[rank]].compute; }
+  /// From when the compute task before has ended, or the step has begun, until `next` starts: the next compute task, or
+  /// the collective that is at work from then on until that starts.
   struct Gap {
     Picoseconds start = 0;
     const Span* next = nullptr;
   };
-  /// Without those in covered calls: AlikeCalls in which all of every gap between compute spans is covered by a tensor
-  /// collective of the call, which waited for nobody and had all links for itself.
+  /// Without what is covered: a tensor collective of ranks that are all alike is at work, for which the next compute
+  /// task waits; it waited for nobody and had all links for itself.
   std::span<const Gap> gaps(const Compute& compute) const {
     return {gaps_.data() + compute.gaps.first, compute.gaps.count};
   }
@@ -86,17 +91,14 @@ class StepGraph {
     return {loose_.data() + compute.loose.first, compute.loose.count};
   }
   /// The member of a communication that came last; the task itself if none came later than that.
-  TaskSpan slowest(const TaskSpan&) const;
+  TaskSpan slowest(const TaskSpan& task) const { return slowest(task, op(task)); }
+  TaskSpan slowest(const TaskSpan& task, const BodyOrders::OpOrder& op) const {
+    return op.in_role && all_alike(role(task.rank)) ? task : slowest_member(task, op);  // all others are alike
+  }
   /// The other end of a send or receive.
   TaskSpan partner(const TaskSpan&) const;
-  /// Of what a task waits for before it can meet its partners, what ended last: it explains the task's start. Null
-  /// where there is no such task or it left no span. Ends count up to the task's own start.
-  TaskSpan explains(const TaskSpan&) const;
-  /// Most of the waiting of a simulation in short: what explains() the start of a task, where it is a collective of its
-  /// call and of ranks that are all alike, had all links for itself and was at work from `from` or before on. Null
-  /// where it is not, or where that is not seen at once. Only where all ranks of the role are alike or in an AlikeCall,
-  /// and for what is after a gap of a Compute, which begins at `from`.
-  const Span* lone_collective_before(const TaskSpan&, Picoseconds from) const;
+  /// See RankTasks.
+  TaskSpan explains(const TaskSpan& task) const { return {task.rank, tasks(task.rank).explains(*task.span)}; }
   /// With whom the task shared links, and how much later it ended because of that.
   std::span<const Contention> contention(const Span&) const;
   /// The task that ends last in the step; of several the one of the lowest rank. Null if the step has no spans.
@@ -104,34 +106,9 @@ class StepGraph {
 
  private:
   static constexpr uint32_t kNone = ~0u;
-  /// By number of the task: its span, and of it and all before it on its stream the one that ends last.
-  struct ByTask {
-    std::vector<const Span*> span_of, last_so_far;
-  };
-  /// The first span of each stream, and the end of the last one's.
-  using Streams = std::array<const Span*, kStreams + 1>;
-  /// Of a class of ranks: one that has spans of its own, and those that it stands for.
-  struct RankTasks {
-    uint32_t role = 0;
-    const RoleOrder* order = nullptr;
-    std::span<const Span> spans;
-    /// Where every task has a span, and the spans of each stream are and end in the plan's order, as simulated ones do.
-    /// Else by_task.
-    const Streams* streams = nullptr;
-    const ByTask* by_task = nullptr;
+  /// Ranks that are alike: one that has spans of its own, and those that it stands for.
+  struct Class : RankTasks {
     const Compute* compute = nullptr;
-
-    /// The spans of a stream where they are in the plan's order.
-    std::span<const Span> on(Stream stream) const {
-      const Span* const* const first = streams->data() + static_cast<size_t>(stream);
-      return {first[0], first[1]};
-    }
-    const Span* find(RoleTask task) const {
-      if (!streams) return by_task->span_of[order->number(task)];
-      return on(order->op(task).stream).data() + order->place(task);
-    }
-    uint32_t turn(uint16_t comm, const Span&) const;
-    const Span* at_turn(uint16_t comm, uint32_t turn) const;
   };
   /// What is the same in all AlikeCalls of one pattern, from the first compute span to the end of the last.
   struct Pattern {
@@ -141,6 +118,7 @@ class StepGraph {
     uint32_t first_tensor = 0, num_tensor = 0;  ///< of the tensor lane those that begin and end meanwhile
     Picoseconds length = 0, gaps = 0, tensor_time = 0;
     Category category = Category::other;  ///< of the compute
+    uint32_t calls = 0;                   ///< that are covered, of the rank that is looked at
   };
   /// Of the operations of all roles on a communicator, the one that begins last; of several that of the first role.
   struct Latest {
@@ -154,10 +132,8 @@ class StepGraph {
   };
 
   uint32_t own(uint32_t rank) const { return timeline_.representative_of(rank); }
-  RankTasks& tasks(uint32_t rank) { return classes_[class_of_[rank]]; }
-  const RankTasks& tasks(uint32_t rank) const { return classes_[class_of_[rank]]; }
+  Class& class_of(uint32_t rank) { return classes_[class_of_[rank]]; }
   const RoleOrder& order(uint32_t rank) const { return *tasks(rank).order; }
-  const BodyOrders::OpOrder& op(const TaskSpan& task) const { return order(task.rank).op(task.in_role()); }
   StepGraph(const Timeline&, size_t step, std::unique_ptr<const PlanOrder>);
   void find_classes();
   void add_rank(uint32_t rank, std::span<const Span>);
@@ -171,15 +147,16 @@ class StepGraph {
   };
   bool go_on_in_order(uint32_t rank, Stream, std::span<const Span>, Reached&) const;
   bool computes_in_order(uint32_t rank, std::span<const AlikeCall>, Compute&);
-  bool is_tensor_in_order(uint32_t rank, std::span<const AlikeCall>, Compute&);
+  bool is_tensor_in_order(uint32_t rank, std::span<const AlikeCall>);
   std::span<const AlikeCall> alike_calls(uint32_t rank) const;
   void learn(Pattern&, const AlikeCall&, const Span& first) const;
-  bool note_gap(const Span& next, Picoseconds now, Compute&);
+  const Span* lone_tensor_collective_before(const RankTasks&, const Span&) const;
+  bool note_gap(const RankTasks&, const Span& next, Picoseconds now, Compute&);
   void note_contention();
   uint32_t index_of(const Span& span) const { return static_cast<uint32_t>(&span - spans_.data()); }
   bool is_contended(uint32_t span) const { return !contended_.empty() && contended_[span / 64] >> span % 64 & 1; }
-  template <class Visit>
-  void for_members(uint16_t comm, uint32_t rank, Visit&& visit) const;
+  TaskSpan slowest_member(const TaskSpan&, const BodyOrders::OpOrder&) const;
+  TaskSpan other_end(const TaskSpan&, uint16_t channel) const;
   bool meets_all_roles(const Communicator& group) const {
     return classes_.size() == classes_of_.size() && !group.directed && group.axes & kPp && group.roles.empty();
   }
@@ -195,14 +172,14 @@ class StepGraph {
   uint32_t stage_stride_ = 0;         // between ranks of neighbouring roles
   std::vector<uint32_t> class_of_;    // by rank
   std::vector<uint32_t> classes_of_;  // by role: how many
-  std::vector<RankTasks> classes_;
+  std::vector<Class> classes_;
   /// Of ranks whose spans are in the plan's order.
-  std::vector<Streams> streams_;
+  std::vector<RankTasks::Streams> streams_;
   std::vector<Compute> computes_;
   std::vector<Gap> gaps_;
   std::vector<std::span<const Span>> loose_;
   std::vector<Pattern> patterns_;
-  std::deque<ByTask> by_task_;
+  std::deque<RankTasks::ByTask> by_task_;
   std::span<const Contention> contention_;
   std::vector<uint64_t> contended_;  // a bit for each span, set for those with contention; empty where none has any
   TaskSpan last_;
@@ -222,20 +199,6 @@ inline std::span<const Contention> StepGraph::contention(const Span& span) const
   if (!is_contended(index)) return {};
   const auto range = std::ranges::equal_range(contention_, index, {}, &Contention::span);
   return {range.begin(), range.end()};
-}
-
-inline const Span* StepGraph::lone_collective_before(const TaskSpan& task, Picoseconds from) const {
-  const RankTasks& tasks = this->tasks(task.rank);
-  for (const uint16_t op : order_.bodies().waits_of(this->op(task))) {
-    const RoleTask before{task.span->call, op};
-    const Span& span = *tasks.find(before);
-    if (span.end < task.span->start) continue;
-    const BodyOrders::OpOrder& awaited = tasks.order->op(before);
-    const bool lone =
-        awaited.in_role && is_communication(awaited.kernel) && !span.waits() && !is_contended(index_of(span));
-    return lone && span.start <= from ? &span : nullptr;
-  }
-  return nullptr;
 }
 
 }  // namespace pgram

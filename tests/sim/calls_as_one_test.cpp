@@ -23,8 +23,8 @@ std::string text(const Timeline& timeline, const Span& s) {
          std::to_string(s.end);
 }
 
-/// What is known of calls that ran as one, and of the order of tasks, is not asked of their spans again; where nothing is
-/// known, all spans are. Gives how many calls were summed up so.
+/// What is known of calls that ran as one, and of the order of tasks, is not asked of their spans again; where nothing
+/// is known, all spans are. Gives how many calls were summed up so.
 size_t expect_equal_sums(const Timeline& as_one, Timeline all, const std::string& what) {
   EXPECT_EQ(all.in_plan_order, as_one.in_plan_order) << what;
   all.in_plan_order = false;
