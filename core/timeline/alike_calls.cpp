@@ -77,15 +77,24 @@ inline bool StepGraph::note_gap(const RankTasks& tasks, const Span& next, Picose
   return true;
 }
 
-/// Whether the spans are the stream's tasks in the plan's order, end in it and do not wait, as far as that must be
-/// asked; notes what the stream did. It must hold no communication.
-bool StepGraph::computes_in_order(uint32_t rank, std::span<const AlikeCall> alike, Compute& compute) {
+/// Whether the spans on compute and tensor streams are their tasks in the plan's order, end in it and, those that
+/// compute, do not wait, as far as that must be asked; notes what the compute stream did, and which tensor spans are
+/// loose. No communication must be on the compute stream.
+bool StepGraph::calls_in_order(uint32_t rank, Compute& compute) {
   const RankTasks& tasks = this->tasks(rank);
-  const auto spans = tasks.on(Stream::compute);
   for (Pattern& pattern : patterns_) pattern.calls = 0;
+  const auto on_compute = tasks.on(Stream::compute), on_tensor = tasks.on(Stream::tensor);
+  const Span* loose = on_tensor.data();  // all before it is done
+  Reached reached{0, step().start};
+  const auto add_loose = [&](const Span* until) {
+    if (loose == until) return true;
+    const auto& spans = loose_.emplace_back(loose, until);
+    return timeline_.in_plan_order || go_on_in_order(rank, Stream::tensor, spans, reached);
+  };
+  const auto alike = alike_calls(rank);
   const AlikeCall *next_alike = alike.data(), *const last_alike = next_alike + alike.size();
   Picoseconds now = step().start;
-  for (const Span *at = spans.data(), *const end = at + spans.size(); at < end;) {
+  for (const Span *at = on_compute.data(), *const end = at + on_compute.size(); at < end;) {
     const uint32_t call = at->call;
     if (next_alike != last_alike && next_alike->call == call) {  // as each of them computes
       Pattern& pattern = patterns_[next_alike->pattern];
@@ -96,11 +105,16 @@ bool StepGraph::computes_in_order(uint32_t rank, std::span<const AlikeCall> alik
         ++pattern.calls;
         now = at->start + pattern.length;
         at += pattern.num_compute;
+        if (pattern.num_tensor == 0) continue;
+        const Span* const first =
+            on_tensor.data() + tasks.order->place(call, pattern.tensor_lane) + pattern.first_tensor;
+        if (!add_loose(first)) return false;
+        loose = first + pattern.num_tensor;
         continue;
       }
     }
     const auto [place, ops] = tasks.order->lane(call, Stream::compute);
-    if (!ops || place != at - spans.data() || ops->num_ops > end - at) return false;
+    if (!ops || place != at - on_compute.data() || ops->num_ops > end - at) return false;
     Picoseconds& busy = compute.busy[static_cast<size_t>(ops->category)];
     for (const uint64_t head : order_.bodies().heads_of(*ops)) {
       if (at->call != call || at->head() != head) return false;
@@ -116,27 +130,7 @@ bool StepGraph::computes_in_order(uint32_t rank, std::span<const AlikeCall> alik
     compute.busy[static_cast<size_t>(pattern.category)] += pattern.calls * (pattern.length - pattern.gaps);
     compute.tensor_time += pattern.calls * pattern.tensor_time;
   }
-  return true;
-}
-
-/// The same of the tensor stream, once it is known what the compute stream did; notes which spans are loose.
-bool StepGraph::is_tensor_in_order(uint32_t rank, std::span<const AlikeCall> alike) {
-  const RoleOrder& order = this->order(rank);
-  const auto spans = this->spans(rank, Stream::tensor);
-  Reached reached{0, step().start};
-  const Span* done = spans.data();
-  const auto go_on = [&](const Span* until) {
-    if (done == until) return true;
-    return go_on_in_order(rank, Stream::tensor, loose_.emplace_back(done, until), reached);
-  };
-  for (const AlikeCall& call : alike) {
-    const Pattern& pattern = patterns_[call.pattern];
-    if (pattern.num_tensor == 0) continue;
-    const Span* const first = spans.data() + order.place(call.call, pattern.tensor_lane) + pattern.first_tensor;
-    if (!go_on(first)) return false;
-    done = first + pattern.num_tensor;
-  }
-  return go_on(spans.data() + spans.size());
+  return add_loose(on_tensor.data() + on_tensor.size());
 }
 
 }  // namespace pgram

@@ -29,6 +29,8 @@ StepGraph::StepGraph(const Timeline& timeline, size_t step, const PlanOrder& ord
   note_contention();
   if (timeline.steps.size() == 1 && !timeline.alike.empty())
     patterns_.resize(std::ranges::max(timeline.alike | std::views::transform(&AlikeCall::pattern)) + 1);
+  gaps_.reserve(timeline.alike.size());
+  loose_.reserve(timeline.alike.size());
   streams_.reserve(classes_.size());  // so that they stay where they are
   computes_.reserve(classes_.size());
   std::span<const Span> rest = spans_;
@@ -71,15 +73,14 @@ bool StepGraph::add_in_order(uint32_t rank) {
   Compute compute;
   compute.gaps.first = static_cast<uint32_t>(gaps_.size());
   compute.loose.first = static_cast<uint32_t>(loose_.size());
-  const auto alike = alike_calls(rank);
-  const auto in_order = [&](Stream stream) {
-    if (computes && stream == Stream::compute) return computes_in_order(rank, alike, compute);
-    if (computes && stream == Stream::tensor) return is_tensor_in_order(rank, alike);
+  bool in_order = !computes || calls_in_order(rank, compute);
+  for (size_t s = 0; s < kStreams && in_order && !timeline_.in_plan_order; ++s) {
+    const auto stream = static_cast<Stream>(s);
+    if (computes && (stream == Stream::compute || stream == Stream::tensor)) continue;
     Reached reached{0, step().start};
-    return go_on_in_order(rank, stream, spans(rank, stream), reached);
-  };
-  for (size_t s = 0; s < kStreams; ++s) {
-    if (streams[s] == streams[s + 1] || in_order(static_cast<Stream>(s))) continue;
+    in_order = go_on_in_order(rank, stream, tasks.on(stream), reached);
+  }
+  if (!in_order) {
     gaps_.resize(compute.gaps.first);
     loose_.resize(compute.loose.first);
     streams_.pop_back();
@@ -94,7 +95,6 @@ bool StepGraph::add_in_order(uint32_t rank) {
 
 /// Whether the spans are of the stream, are different tasks of it, in the plan's order, and end in it.
 bool StepGraph::go_on_in_order(uint32_t rank, Stream stream, std::span<const Span> spans, Reached& reached) const {
-  if (timeline_.in_plan_order) return true;
   const RoleOrder& order = this->order(rank);
   auto [least, time] = reached;
   for (const Span& span : spans) {

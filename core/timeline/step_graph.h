@@ -146,8 +146,7 @@ class StepGraph {
     Picoseconds time = 0;
   };
   bool go_on_in_order(uint32_t rank, Stream, std::span<const Span>, Reached&) const;
-  bool computes_in_order(uint32_t rank, std::span<const AlikeCall>, Compute&);
-  bool is_tensor_in_order(uint32_t rank, std::span<const AlikeCall>);
+  bool calls_in_order(uint32_t rank, Compute&);
   std::span<const AlikeCall> alike_calls(uint32_t rank) const;
   void learn(Pattern&, const AlikeCall&, const Span& first) const;
   const Span* lone_tensor_collective_before(const RankTasks&, const Span&) const;
