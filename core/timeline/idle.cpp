@@ -176,6 +176,13 @@ class Explainer {
       const TaskSpan task = task_of(*awaited);
       const OpOrder& op = tasks_.op(*awaited);
       if (!is_communication(op.kernel)) return add_awaited(IdleReason::task, task, awaited->start, from, to);
+      const Picoseconds start = std::max(from, awaited->start);
+      if (Pieces::kSums && start < to && is_all_pipeline(*awaited, op, start, to)) {
+        add(phase_at(start), task, true, start, to);
+        to = start;
+        late = awaited;
+        continue;
+      }
       const TaskSpan member = graph_.slowest(task, op);
       const Picoseconds work = graph_.work(*awaited, *member.span);
       if (work < to) {
@@ -188,6 +195,13 @@ class Explainer {
       }
       late = awaited;
     }
+  }
+
+  /// Whether the time from `start` to `to`, in which a message waits for its other end or is under way, has one reason,
+  /// of whatever there is more. A simulated one waits for nothing else.
+  bool is_all_pipeline(const Span& span, const OpOrder& op, Picoseconds start, Picoseconds to) const {
+    return computes_ && is_point_to_point(op.kernel) && graph_.timeline().in_plan_order &&
+           graph_.contention(span).empty() && phase_at(start) == phase_at(to);
   }
 
   /// A transfer of this rank is under way; what it lost on shared links is counted at its end.
