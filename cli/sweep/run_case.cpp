@@ -6,7 +6,6 @@
 #include "core/base/errors.h"
 #include "core/planner/planner.h"
 #include "core/timeline/idle.h"
-#include "core/timeline/lookup.h"
 #include "core/timeline/step_graph.h"
 #include "core/timeline/summary.h"
 #include "core/timeline/text_table.h"
@@ -21,12 +20,10 @@ using Shares = std::array<double, kCategories>;
 
 /// Shares of the step that compute streams are busy with each category, mean over all ranks.
 Shares busy_shares(const Timeline& timeline, const Summary& summary) {
-  const auto represented = represented_ranks(timeline);
-  const double whole = static_cast<double>(summary.step_time) * static_cast<double>(represented.size());
+  const double whole = static_cast<double>(summary.step_time) * timeline.plan->mesh.ranks();
   Shares shares{};
   for (const RankSummary& rank : summary.ranks) {
-    for (size_t i = 0; i < shares.size(); ++i)
-      shares[i] += static_cast<double>(rank.busy_with[i]) * represented[rank.rank];
+    for (size_t i = 0; i < shares.size(); ++i) shares[i] += static_cast<double>(rank.busy_with[i]) * rank.represented;
   }
   for (double& value : shares) value = share_of(value, whole);
   return shares;

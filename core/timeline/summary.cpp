@@ -34,6 +34,8 @@ class IdleTime {
   void add_before(Picoseconds start, Picoseconds end) {
     if (start < end) *--after_ = {start, end};
   }
+  /// Whether there is none of it, as far as is seen at once.
+  bool none(Picoseconds start, Picoseconds end) const { return before_->end <= start && after_->start >= end; }
   /// How much there was of it.
   Picoseconds take(Picoseconds start, Picoseconds end) {
     while (before_->end > start) *--after_ = *before_--;
@@ -171,8 +173,9 @@ class RankSummariser {
     for (const Span& span : spans) {
       if (!part.is_all && kind_of(span) != part.kind) continue;
       time += span.end - span.start;
+      if (!part.kind.communicates || idle_.none(span.start, span.end)) continue;
       const auto [from, to] = at_work(span);
-      if (part.kind.communicates && from < to) exposed += idle_.take(from, to);
+      if (from < to) exposed += idle_.take(from, to);
     }
     summary.time[part.kind.category] += time;
     summary.exposed[part.kind.category] += exposed;
@@ -220,11 +223,10 @@ void add_peak_memory(const Timeline& timeline, Summary& summary) {
   summary.peak_memory_rank = static_cast<uint32_t>(highest - peak.begin());
 }
 
-void add_bubbles(const Timeline& timeline, Summary& summary) {
-  const auto represented = represented_ranks(timeline);
+void add_bubbles(Summary& summary) {
   double idle = 0, busy = 0, span_idle = 0, ranks = 0;
   for (const RankSummary& rank : summary.ranks) {
-    const double weight = represented[rank.rank];
+    const double weight = rank.represented;
     idle += weight * static_cast<double>(rank.idle);
     busy += weight * static_cast<double>(rank.busy);
     span_idle += weight * static_cast<double>(rank.span_idle);
@@ -260,13 +262,15 @@ Summary summarise(const Timeline& timeline, const StepGraph* graph) {
   const auto spans = timeline.of_step(summary.step);
   if (!spans.empty()) {  // else a simulation that kept no spans: nothing is known of its ranks
     RankSummariser ranks(timeline, timeline.steps[summary.step], graph);
-    for (uint32_t rank = 0; rank < timeline.plan->mesh.ranks(); ++rank) {
-      if (timeline.representative_of(rank) != rank) continue;
+    const auto represented = represented_ranks(timeline);
+    for (uint32_t rank = 0; rank < represented.size(); ++rank) {
+      if (represented[rank] == 0) continue;
       summary.ranks.push_back(ranks.run(graph ? graph->spans(rank) : of_rank(spans, rank), rank));
+      summary.ranks.back().represented = represented[rank];
     }
   }
   add_peak_memory(timeline, summary);
-  add_bubbles(timeline, summary);
+  add_bubbles(summary);
   add_rates(timeline, summary);
   return summary;
 }

@@ -12,8 +12,9 @@ class StepGraph;
 
 struct RankSummary {
   uint32_t rank = 0;
-  Picoseconds busy = 0;  ///< compute stream busy
-  Picoseconds idle = 0;  ///< makespan - busy
+  uint32_t represented = 1;  ///< ranks that it stands for
+  Picoseconds busy = 0;      ///< compute stream busy
+  Picoseconds idle = 0;      ///< makespan - busy
   /// Of busy, by the category of the task; where tasks overlap, the one that comes first has it.
   std::array<Picoseconds, kCategories> busy_with{};
   Picoseconds span_idle = 0;  ///< (end of last - start of first op on the compute stream) - busy

@@ -2,7 +2,6 @@
 
 #include <numeric>
 
-#include "core/timeline/lookup.h"
 #include "core/timeline/text_table.h"
 
 namespace pgram {
@@ -25,14 +24,12 @@ double idle_watts(uint32_t ranks, const Cluster& cluster) {
 
 /// Mean power of all devices by themselves.
 static double device_watts(const Timeline& timeline, const Summary& summary, const Device::Watts& watts) {
-  const auto represented = represented_ranks(timeline);
   double joules = 0, seconds = 0;
   for (const RankSummary& rank : summary.ranks) {
     const Picoseconds exposed = std::accumulate(rank.exposed.begin(), rank.exposed.end(), Picoseconds{0});
-    joules +=
-        represented[rank.rank] * (watts.compute * to_seconds(rank.busy) + watts.communication * to_seconds(exposed) +
+    joules += rank.represented * (watts.compute * to_seconds(rank.busy) + watts.communication * to_seconds(exposed) +
                                   watts.idle * to_seconds(rank.idle - exposed));
-    seconds += represented[rank.rank] * to_seconds(rank.busy + rank.idle);
+    seconds += rank.represented * to_seconds(rank.busy + rank.idle);
   }
   return share_of(joules, seconds) * timeline.plan->mesh.ranks();
 }

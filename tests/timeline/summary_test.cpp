@@ -121,6 +121,8 @@ TEST(Summary, RepresentativesWeighAsManyRanksAsTheyStandFor) {
   const Summary summary = summarise(timeline);
   ASSERT_EQ(summary.ranks.size(), 2u);
   EXPECT_EQ(summary.ranks[1].rank, 3u);
+  EXPECT_EQ(summary.ranks[0].represented, 3u);
+  EXPECT_EQ(summary.ranks[1].represented, 1u);
   EXPECT_DOUBLE_EQ(summary.bubble_of_total, 0.45);
   EXPECT_DOUBLE_EQ(summary.bubble_of_ideal, 180. / 220);
   EXPECT_DOUBLE_EQ(summary.span_idle_of_total, 90. / 400);

@@ -18,10 +18,9 @@ struct Case {
     auto plan = std::make_shared<Plan>();
     plan->mesh.size = {1, 4, 1};
     timeline.plan = plan;
-    timeline.representative = {0, 0, 0, 3};
     summary.step_time = to_picoseconds(10);
     summary.tokens_per_second = 1000;
-    RankSummary first{.rank = 0, .busy = to_picoseconds(6), .idle = to_picoseconds(4)};
+    RankSummary first{.rank = 0, .represented = 3, .busy = to_picoseconds(6), .idle = to_picoseconds(4)};
     first.exposed[static_cast<size_t>(Category::tensor_comm)] = to_picoseconds(1);
     first.exposed[static_cast<size_t>(Category::data_comm)] = to_picoseconds(2);
     summary.ranks = {first, {.rank = 3, .busy = to_picoseconds(2), .idle = to_picoseconds(8)}};
@@ -52,7 +51,6 @@ TEST(StepBill, NodesCountWhole) {
   auto plan = std::make_shared<Plan>();
   plan->mesh.size = {1, 3, 1};
   one.timeline.plan = plan;
-  one.timeline.representative = {0, 0, 0};
   one.summary.ranks.pop_back();
   // Three devices of 460 W are in two nodes.
   EXPECT_DOUBLE_EQ(one.bill().joules, (3 * 4600 + 2 * 1000 * 10) * 1.2);
