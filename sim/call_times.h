@@ -78,6 +78,7 @@ constexpr uint32_t kFewestReplayed = 3;
 /// What is known of a rank's calls of a Body.
 struct ClosedBody {
   bool known = false, closed = false;
+  uint16_t num_ops = 0, first_compute = 0;    ///< of the Body
   uint32_t streams = 0, streams_before = 0;   ///< the rank's, as bits; before: those of ops before the first compute op
   std::array<uint16_t, kStreams> ops_from{};  ///< from that one on, by stream of the rank
   std::array<uint32_t, kStreams> first_from{};  ///< the first of those, or one past the others, in StreamOrder::ops
@@ -99,6 +100,22 @@ struct CallPart {
   uint32_t first_ticket = 0, next_ticket = 0;
   uint32_t streams = 0;  ///< the rank's, as bits
 
+  CallPart() = default;
+  /// A call from its first op or its first compute op on.
+  CallPart(const StreamOrder::Visit& of, const ClosedBody& its, bool whole)
+      : visit(&of),
+        call(of.call),
+        body(of.body),
+        first(whole ? uint16_t{0} : its.first_compute),
+        count(its.num_ops),
+        first_ticket(of.first_ticket) {}
+  /// The tasks of the next call before its first compute op belong to it.
+  void add(const StreamOrder::Visit& of_next, const ClosedBody& its) {
+    next = of_next.call;
+    next_body = of_next.body;
+    next_ticket = of_next.first_ticket;
+    next_count = its.first_compute;
+  }
   /// Place of a task in CallTimes::ops; kNone if it is none of them.
   uint32_t place(uint32_t of_call, uint16_t op) const {
     if (of_call == call && op >= first) return op;
@@ -118,7 +135,7 @@ struct CallPart {
 /// What a rank does as one: a part and those that follow it at once, each when the one before has ended.
 struct alignas(64) RankCalls {
   struct Timed {
-    const StreamOrder::Visit* visit = nullptr;
+    CallPart part;
     const CallTimes* times = nullptr;
     Picoseconds begin = 0;
   };

@@ -102,7 +102,7 @@ void EventLoop<kShares>::begin_next_part(uint32_t r) {
   const RankCalls::Timed& next = calls.parts[++calls.at];
   calls.since = next.begin;
   calls.replay = next.times;
-  calls.part = part_of(next, calls.part.streams);
+  calls.part = next.part;
 }
 
 /// Somebody waits for a task in the middle, or for its stream: what has ended is passed, and streams that are past the
@@ -136,7 +136,7 @@ void EventLoop<kShares>::go_on_behind(StreamHead& stream) {
   if (!(calls.held_up & bit)) return;
   calls.held_up &= ~bit;
   const RankCalls::Timed& last = calls.parts.back();
-  if (is_held_up(stream, head_after(stream, part_of(last, calls.part.streams), *last.times))) return;
+  if (is_held_up(stream, head_after(stream, last.part, *last.times))) return;
   if (const Picoseconds time = free_at(calls, stream); time > now_) {
     push_other(time, Other::replay_passes, stream.task.rank);
   } else {

@@ -110,16 +110,13 @@ class EventLoop {
   static bool may_be_whole(const Rank&, const ClosedBody&);
   bool cost_alike(const Instance&, const Instance&, uint16_t body) const;
   bool are_free(const ClosedBody&) const;
-  CallPart part_at(const StreamOrder::Visit& visit, bool whole) const;
-  void set_next(CallPart& part, const StreamOrder::Visit& next) const;
   bool find_part(const StreamHead& opening, CallPart& part);
   void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
   CallTimes::Key key_of(uint32_t rank, const CallPart& part, double share);
   const CallTimes* find_times(uint32_t rank, const CallPart& part, double share);
   void add_parts(uint32_t rank, const CallTimes& times, double share);
-  bool follows(const StreamOrder::Visit&, uint32_t rank, const CallPart& before, const CallTimes&, CallPart& part);
+  bool follows(const StreamOrder::Visit&, uint32_t rank, const RankCalls::Timed& before, CallPart& part);
   bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
-  CallPart part_of(const RankCalls::Timed& timed, uint32_t streams) const;
   /// When a stream will be past a task, of the parts that run as one or behind them.
   Picoseconds passes_at(const RankCalls&, const StreamHead&, uint32_t ticket) const;
   struct Head {

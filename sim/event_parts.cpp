@@ -5,35 +5,6 @@
 
 namespace pgram::sim {
 
-/// A call from its first op or its first compute op on.
-template <bool kShares>
-CallPart EventLoop<kShares>::part_at(const StreamOrder::Visit& visit, bool whole) const {
-  CallPart part;
-  part.visit = &visit;
-  part.call = visit.call;
-  part.body = visit.body;
-  part.first = whole ? uint16_t{0} : first_compute_[visit.body];
-  part.count = static_cast<uint16_t>(problem_.plan.bodies[visit.body].ops.size());
-  part.first_ticket = visit.first_ticket;
-  return part;
-}
-
-template <bool kShares>
-void EventLoop<kShares>::set_next(CallPart& part, const StreamOrder::Visit& next) const {
-  part.next = next.call;
-  part.next_body = next.body;
-  part.next_ticket = next.first_ticket;
-  part.next_count = first_compute_[next.body];
-}
-
-template <bool kShares>
-CallPart EventLoop<kShares>::part_of(const RankCalls::Timed& timed, uint32_t streams) const {
-  CallPart part = part_at(*timed.visit, timed.times->key.whole);
-  part.streams = streams;
-  if (timed.times->key.next_body != CallTimes::kNoBody) set_next(part, timed.visit[timed.visit->next]);
-  return part;
-}
-
 template <bool kShares>
 Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHead& stream, uint32_t ticket) const {
   if (ticket >= calls.after[stream.dense]) return calls.until;
@@ -41,9 +12,9 @@ Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHe
   do {
     --timed;
   } while (timed != calls.parts.begin() + static_cast<ptrdiff_t>(calls.at) &&
-           timed->visit->first_ticket + first_compute_[timed->visit->body] > ticket);
+           timed->part.first_ticket + timed->part.first > ticket);
   const CallTimes& times = *timed->times;
-  const CallPart part = part_of(*timed, 0);
+  const CallPart& part = timed->part;
   uint32_t place = part.place(ticket);
   const CallTimes::Row& row = times.rows[stream.name];
   if (place == kNone && row.count > row.own && ticket < part.next_ticket)
@@ -58,14 +29,16 @@ Picoseconds EventLoop<kShares>::passes_at(const RankCalls& calls, const StreamHe
 /// The part of the call right after that of `before`, which begins when `before` has ended; false if it is not closed
 /// then, or a stream could go on before.
 template <bool kShares>
-bool EventLoop<kShares>::follows(const StreamOrder::Visit& visit, uint32_t r, const CallPart& before,
-                                 const CallTimes& times, CallPart& part) {
+bool EventLoop<kShares>::follows(const StreamOrder::Visit& visit, uint32_t r, const RankCalls::Timed& last,
+                                 CallPart& part) {
+  const CallPart& before = last.part;
+  const CallTimes& times = *last.times;
   const ClosedBody& body = look_at(r, visit.body);
   if (!body.closed || body.streams != before.streams) return false;
   if (before.body != visit.body && !are_free(body)) return false;
   Rank& rank = ranks_[r];
   const StreamHead* const streams = streams_.data() + rank.first_stream;
-  part = part_at(visit, false);
+  part = CallPart(visit, body, false);
   part.streams = before.streams;
   if (part.first > 0 && before.next == kNone) return false;
   bool ready = true;
@@ -90,7 +63,7 @@ bool EventLoop<kShares>::next_follows(uint32_t r, const StreamOrder::Visit& next
   const ClosedBody& body = look_at(r, next.body);
   if (next.call != part.call + 1 || !body.closed || (body.streams_before & ~part.streams)) return false;
   if (next.body != part.body && !are_free(body)) return false;
-  set_next(part, next);
+  part.add(next, body);
   const Rank& rank = ranks_[r];
   const StreamHead* const streams = streams_.data() + rank.first_stream;
   const uint32_t begin = calls_[r].part.first_ticket + calls_[r].part.first;
@@ -111,7 +84,7 @@ bool EventLoop<kShares>::next_follows(uint32_t r, const StreamOrder::Visit& next
 template <bool kShares>
 void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double share) {
   RankCalls& calls = calls_[r];
-  calls.parts.assign(1, {calls.part.visit, &first, now_});
+  calls.parts.assign(1, {calls.part, &first, now_});
   calls.at = 0;
   calls.until = now_ + first.end;
   // Adjacent calls: a stream that both have tasks for goes from one to the other.
@@ -127,8 +100,8 @@ void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double sh
     const uint32_t unended = streams_[rank.first_stream + d].unended;
     if (!(calls.part.streams >> d & 1)) oldest_outside = std::min(oldest_outside, unended);
   }
-  CallPart part = calls.part, next;
-  for (; visit && follows(*visit, r, part, *calls.parts.back().times, next); visit = adjacent(*visit)) {
+  CallPart next;
+  for (; visit && follows(*visit, r, calls.parts.back(), next); visit = adjacent(*visit)) {
     if (next.last_ticket() - std::min(oldest_outside, visit->first_ticket) >= problem_.launch_window) return;
     const CallTimes* const known = find_times(r, next, share);
     if (!known || known->waits != part_waits_) return;
@@ -136,9 +109,8 @@ void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double sh
       const StreamOrder::Visit& later = visit[visit->next];
       if (!waits_for_end(rank, later, rank.ops[later.first_op], next, *known)) return;
     }
-    calls.parts.push_back({visit, known, calls.until});
+    calls.parts.push_back({next, known, calls.until});
     calls.until += known->end;
-    part = next;
   }
 }
 

@@ -15,6 +15,8 @@ void EventLoop<kShares>::look_at(uint32_t r, uint16_t body, ClosedBody& result) 
   result.known = true;
   const std::vector<Op>& ops = problem_.plan.bodies[body].ops;
   const uint16_t first = first_compute_[body];
+  result.num_ops = static_cast<uint16_t>(ops.size());
+  result.first_compute = first;
   const Rank& rank = ranks_[r];
   const Instance& instance = *rank.instance;
   for (uint32_t i = 0; i < ops.size(); ++i) {
@@ -120,8 +122,8 @@ bool EventLoop<kShares>::find_part(const StreamHead& opening, CallPart& part) {
   const ClosedBody& body = look_at(r, opening.visit->body);
   if (!body.closed) return false;
   const StreamOrder::Visit& visit = opening.visit[-body.beside[opening.dense]];
-  part = part_at(visit, opening.task.op->op == 0);
-  if (part.first != first_compute_[visit.body] && !body.may_be_whole) return false;
+  part = CallPart(visit, body, opening.task.op->op == 0);
+  if (part.first != body.first_compute && !body.may_be_whole) return false;
 
   const StreamHead* const streams = streams_.data() + rank.first_stream;
   bool ready = true;
@@ -173,7 +175,7 @@ void EventLoop<kShares>::add_next(const StreamOrder::Visit& next, uint32_t r, Ca
     part_waits_.push_back({wait.op, wait.ticket - part.first_ticket});
   }
   if (!ready) return part_waits_.clear();
-  set_next(part, next);
+  part.add(next, body);
   part.streams |= body.streams_before;
 }
 
@@ -230,15 +232,14 @@ bool EventLoop<kShares>::replay(StreamHead& opening) {
   // Streams that are free before the end and may have something to do until then, and those whose tasks others wait
   // for.
   const RankCalls::Timed& last = calls.parts.back();
-  const CallPart last_part = part_of(last, part.streams);
   calls.held_up = 0;
   each_bit(part.streams, [&](uint32_t d) {
     StreamHead& stream = streams[d];
-    const Head after = head_after(stream, last_part, *last.times);
+    const Head after = head_after(stream, last.part, *last.times);
     calls.after[d] = after.visit ? after.visit->first_ticket + after.op->op : kNoTicket;
     stream.blocked &= static_cast<uint16_t>(~part.streams);
     if (after.visit && !last.times->is_late(stream.name) &&
-        !waits_for_end(ranks_[r], *after.visit, *after.op, last_part, *last.times) && !is_held_up(stream, after))
+        !waits_for_end(ranks_[r], *after.visit, *after.op, last.part, *last.times) && !is_held_up(stream, after))
       push_other(free_at(calls, stream), Other::replay_passes, r);
     if (!stream.blocked || stream.wake >= calls.after[d]) return;
     stream.wake = kNoTicket;
