@@ -56,12 +56,13 @@ bool EventLoop<kShares>::follows(const StreamOrder::Visit& visit, uint32_t r, co
   return part.tasks() >= kFewestReplayed;
 }
 
-/// Adds the next call's tasks before its first compute task to a part that follows another.
+/// Adds the next call's tasks before its first compute task to a part that follows another. Where other calls come in
+/// between, as a receive that the next call waits for, these tasks are left to come by themselves behind the parts.
 template <bool kShares>
 bool EventLoop<kShares>::next_follows(uint32_t r, const StreamOrder::Visit& next, CallPart& part) {
-  if (first_compute_[next.body] == 0) return true;
+  if (first_compute_[next.body] == 0 || next.call != part.call + 1) return true;
   const ClosedBody& body = look_at(r, next.body);
-  if (next.call != part.call + 1 || !body.closed || (body.streams_before & ~part.streams)) return false;
+  if (!body.closed || (body.streams_before & ~part.streams)) return false;
   if (next.body != part.body && !are_free(body)) return false;
   part.add(next, body);
   const Rank& rank = ranks_[r];
