@@ -8,23 +8,13 @@
 namespace pgram::sim {
 
 template <bool kShares>
-bool EventLoop<kShares>::shares_links(uint32_t place, const Running& task) {
-  return problem_.links && transfer_of(task)->limit > 0 && !look_at_transfer(place, task).uses.empty();
-}
-
-/// What the transfer of a task uses, worked out where it is not the one before.
-template <bool kShares>
-Flow& EventLoop<kShares>::look_at_transfer(uint32_t place, const Running& task) {
-  Flow& flow = flows_[place];
-  const TransferCost& transfer = *transfer_of(task);
-  if (flow.limit == transfer.limit && flow.bytes == transfer.bytes && flow.lane == transfer.lane) return flow;
+void EventLoop<kShares>::look_at(uint32_t place, const TransferCost& transfer, Flow& flow) {
   flow.bytes = transfer.bytes;
   flow.limit = transfer.limit;
   flow.lane = transfer.lane;
   flow.uses = problem_.links->uses(epoch_, place, transfer.lane);
   flow.takes = std::llround(transfer.bytes / transfer.limit);
   flow.unhindered = network_.rate_alone(transfer.limit, flow.uses) == transfer.limit;
-  return flow;
 }
 
 template <bool kShares>
@@ -159,7 +149,7 @@ void EventLoop<kShares>::link_changes(uint32_t change_index) {
 }
 
 template <bool kShares>
-Picoseconds EventLoop<kShares>::next_flow_end() {
+Picoseconds EventLoop<kShares>::find_flow_end() {
   constexpr double kNever = 9e18;
   const double end = network_.next_end();
   if (end > kNever) return std::numeric_limits<Picoseconds>::max();

@@ -155,8 +155,18 @@ class EventLoop {
   void write_down_end(RankCalls&);
 
   // --- flows
-  bool shares_links(uint32_t place, const Running& task);
-  Flow& look_at_transfer(uint32_t place, const Running& task);
+  bool shares_links(uint32_t place, const Running& task) {
+    return problem_.links && transfer_of(task)->limit > 0 && !look_at_transfer(place, task).uses.empty();
+  }
+  /// What the transfer of a task uses, worked out where it is not the one before.
+  Flow& look_at_transfer(uint32_t place, const Running& task) {
+    Flow& flow = flows_[place];
+    const TransferCost& transfer = *transfer_of(task);
+    if (flow.limit != transfer.limit || flow.bytes != transfer.bytes || flow.lane != transfer.lane)
+      look_at(place, transfer, flow);
+    return flow;
+  }
+  void look_at(uint32_t place, const TransferCost&, Flow&);
   /// Everybody has come. Of a collective the latency passes first, then the bytes move.
   void start_flow(uint32_t place);
   void begin_flow(uint32_t place);
@@ -174,7 +184,11 @@ class EventLoop {
   /// A link gets slower, or goes down: then what runs goes on by other ways.
   void link_changes(uint32_t change_index);
   /// When the next flow ends, in whole picoseconds: one that is never held back takes what it takes alone.
-  Picoseconds next_flow_end();
+  Picoseconds next_flow_end() {
+    if (!network_.end_known()) flow_end_ = find_flow_end();
+    return flow_end_;
+  }
+  Picoseconds find_flow_end();
 
   // --- SMs
   /// A collective comes to its device (1) or leaves it (-1).
@@ -231,7 +245,8 @@ class EventLoop {
   std::vector<uint32_t> partners_;  // of each task where cores are shared
   std::vector<Flow> flows_;         // by meeting place
   CoreSharing cores_;
-  FlowNetwork network_;  // a flow has the number of its meeting place
+  FlowNetwork network_;       // a flow has the number of its meeting place
+  Picoseconds flow_end_ = 0;  // next_flow_end() while the network knows its own
   ContentionLog contention_;
   std::vector<Contention> held_back_;
   uint32_t epoch_ = 0;

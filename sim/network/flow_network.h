@@ -34,6 +34,8 @@ class FlowNetwork {
     if (!end_known_) find_next_end();
     return next_end_;
   }
+  /// Whether it is what it was when it was last asked for.
+  bool end_known() const { return end_known_; }
   /// next_end() as the time that passes from the date at which that flow got its rate: what it takes alone does not
   /// depend on when it starts. Only if a flow will end.
   struct Ending {
