@@ -121,11 +121,28 @@ void EventLoop<kShares>::pass_some(uint32_t r) {
     StreamHead& stream = of_rank[d];
     pass(stream, calls, now_ - calls.since + 1);
     stream.unended = stream.ticket;
-    if (is_last && !is_part(stream, calls.part) && d != compute_of(rank)) calls.part.streams &= ~(1u << d);
+    if (is_last && !is_part(stream, calls.part) && d != kCompute) calls.part.streams &= ~(1u << d);
   });
   const uint32_t free = streams & ~calls.part.streams;
   each_bit(streams, [&](uint32_t d) { pass_ended(of_rank[d], of_rank[d].ticket); });
   each_bit(free, [&](uint32_t d) { try_head(of_rank[d]); });
+}
+
+/// Whether a stream of calls that run as one is past a task, which is found out here. If not it will be seen to in
+/// time.
+template <bool kShares>
+bool EventLoop<kShares>::has_passed(const StreamHead& stream, uint32_t ticket) {
+  const uint32_t r = stream.task.rank;
+  const RankCalls& calls = calls_[r];
+  while (calls.replay && calls.part.streams >> stream.dense & 1) {
+    if (const Picoseconds time = passes_at(calls, stream, ticket); time > now_) {
+      if (time != calls.until) push_other(time, Other::replay_passes, r);
+      return false;
+    }
+    pass_some(r);
+    if (stream.unended > ticket) return true;
+  }
+  return false;
 }
 
 /// What held up the stream has ended.

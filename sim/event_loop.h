@@ -89,7 +89,7 @@ class EventLoop {
 
   // --- calls that run as one
   /// Null: none do.
-  RankCalls* calls_of(uint32_t rank) { return kShares && !calls_.empty() ? &calls_[rank] : nullptr; }
+  RankCalls* calls_of(uint32_t rank) const { return kShares ? ranks_[rank].calls : nullptr; }
   /// The first task of a Call, or its first compute task, can arrive: true if the Call runs as one from now on.
   bool replay(StreamHead&);
   /// What is known of a rank's calls of a Body, found out when first asked.
@@ -130,6 +130,7 @@ class EventLoop {
     const RankCalls::Timed& last = calls.parts.back();
     return last.begin + last.times->passed(stream.name);
   }
+  bool has_passed(const StreamHead&, uint32_t ticket);
   void go_on_behind(StreamHead&);
   bool waits_for_end(const StreamHead&, const CallPart&, const CallTimes&) const;
   bool waits_for_end(const Rank&, const StreamOrder::Visit&, const StreamOp&, const CallPart&, const CallTimes&) const;
@@ -144,7 +145,9 @@ class EventLoop {
   static const CallTimes::Op& times_of(const StreamHead& stream, const RankCalls& calls) {
     return calls.replay->ops[calls.part.place(stream.visit->call, stream.task.op->op)];
   }
-  static uint32_t compute_of(const Rank& rank) { return rank.order->dense[static_cast<size_t>(Stream::compute)]; }
+  /// The compute stream of a rank that has one.
+  static constexpr uint32_t kCompute = 0;
+  static_assert(static_cast<int>(Stream::compute) == 0);
   void pass(StreamHead&, const RankCalls&, Picoseconds elapsed);
   void end_part(uint32_t rank);
   void begin_next_part(uint32_t rank);

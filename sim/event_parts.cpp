@@ -43,7 +43,7 @@ bool EventLoop<kShares>::follows(const StreamOrder::Visit& visit, uint32_t r, co
   if (part.first > 0 && before.next == kNone) return false;
   bool ready = true;
   each_bit(part.streams & ~body.gated, [&](uint32_t d) {
-    if (times.is_late(streams[d].name) || d == compute_of(rank)) return;
+    if (times.is_late(streams[d].name) || d == kCompute) return;
     ready &= body.ops_from[d] && waits_for_end(rank, visit, rank.ops[body.first_from[d]], before, times);
   });
   const uint32_t begin = calls_[r].part.first_ticket + calls_[r].part.first;
@@ -97,7 +97,7 @@ void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double sh
   if (!visit) return;
   const Rank& rank = ranks_[r];
   uint32_t oldest_outside = kNoTicket;
-  for (uint32_t d = 0; d < rank.num_streams; ++d) {
+  for (uint32_t d = 0; d < rank.num_streams(); ++d) {
     const uint32_t unended = streams_[rank.first_stream + d].unended;
     if (!(calls.part.streams >> d & 1)) oldest_outside = std::min(oldest_outside, unended);
   }

@@ -66,7 +66,7 @@ void EventLoop<kShares>::find_alike(uint32_t r, uint16_t body, ClosedBody& resul
     if (result.ops_from[d] == 0) continue;
     const StreamOp& op = rank.ops[result.first_from[d]];
     const StreamOrder::OwnWait* const waits = rank.own_waits + op.first_wait;
-    if (std::any_of(waits, waits + op.num_waits, [&](const auto& wait) { return wait.stream == compute_of(rank); }))
+    if (std::any_of(waits, waits + op.num_waits, [&](const auto& wait) { return wait.stream == kCompute; }))
       result.gated |= 1u << d;
   }
   result.may_be_whole = may_be_whole(rank, result);
@@ -78,9 +78,9 @@ bool EventLoop<kShares>::may_be_whole(const Rank& rank, const ClosedBody& body) 
   // What is not gated begins with compute at the earliest, if it comes on the stream of all that compute waits for.
   if (!std::has_single_bit(body.streams_before)) return false;
   bool whole = true;
-  each_bit(body.streams & ~body.gated & ~body.streams_before & ~(1u << compute_of(rank)),
+  each_bit(body.streams & ~body.gated & ~body.streams_before & ~(1u << kCompute),
            [&](uint32_t d) { whole &= body.ops_from[d] == 0; });
-  const StreamOp& compute = rank.ops[body.first_from[compute_of(rank)]];
+  const StreamOp& compute = rank.ops[body.first_from[kCompute]];
   const std::span waits(rank.own_waits + compute.first_wait, compute.num_waits);
   const uint16_t last_before = rank.ops[body.first_from[std::countr_zero(body.streams_before)] - 1].op;
   return whole && std::ranges::find(waits, last_before, &StreamOrder::OwnWait::op) != waits.end();
@@ -221,7 +221,7 @@ bool EventLoop<kShares>::replay(StreamHead& opening) {
   if (known->waits != part_waits_) return false;
   StreamHead* const streams = streams_beside(opening);
   // Compute beside the part's collectives would be slowed down by them.
-  if (const StreamHead& compute = streams[compute_of(ranks_[r])];
+  if (const StreamHead& compute = streams[kCompute];
       !known->is_late(compute.name) && !waits_for_end(compute, part, *known))
     return false;
 

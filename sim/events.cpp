@@ -52,6 +52,7 @@ EventLoop<kShares>::EventLoop(const Problem& problem)
   if (problem.shared_cores) partners_.resize(streams_.size() + group_tasks_.size(), kNone);
   if (kShares && runs_calls_as_one(problem)) {
     calls_.resize(ranks_.size());
+    for (size_t rank = 0; rank < ranks_.size(); ++rank) ranks_[rank].calls = &calls_[rank];
     unlike_.resize(index_.bodies.size());
     closed_bodies_.resize(ranks_.size() * num_closable_);
   }
@@ -103,7 +104,6 @@ void EventLoop<kShares>::add_rank(const Instance& instance) {
   }
   rank.ops = ops.data();
   rank.first_stream = static_cast<uint32_t>(streams_.size());
-  rank.num_streams = static_cast<uint32_t>(rank.order->streams.size());
   rank.meetings = instance.meetings;
   rank.waits = rank.order->waits.get();
   rank.own_waits = rank.order->own_waits.data();
@@ -153,22 +153,12 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
   StreamHead* const streams = streams_beside(stream);
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
-    if constexpr (kShares) {
-      while (calls && calls->replay && calls->part.streams >> other & 1) {
-        const Picoseconds time = passes_at(*calls, streams[other], ticket);
-        if (time > now_) {
-          if (time != calls->until) push_other(time, Other::replay_passes, stream.task.rank);
-          break;
-        }
-        pass_some(stream.task.rank);
-        if (streams[other].unended > ticket) return false;
-      }
-    }
+    if (calls && calls->replay && calls->part.streams >> other & 1 && has_passed(streams[other], ticket)) return false;
     await(stream, streams[other], ticket);
     return true;
   };
   if (beyond_window(rank, stream.ticket)) {
-    for (uint32_t other = 0; other < rank.num_streams; ++other) {
+    for (uint32_t other = 0; other < rank.num_streams(); ++other) {
       if (must_wait(other, stream.ticket - problem_.launch_window)) return;
     }
   }
@@ -194,7 +184,7 @@ bool EventLoop<kShares>::beyond_window(Rank& rank, uint32_t ticket) const {
   if (ticket - rank.oldest < problem_.launch_window) return false;
   const StreamHead* const streams = streams_.data() + rank.first_stream;
   rank.oldest = kNoTicket;
-  for (uint32_t i = 0; i < rank.num_streams; ++i) rank.oldest = std::min(rank.oldest, streams[i].unended);
+  for (uint32_t i = 0; i < rank.num_streams(); ++i) rank.oldest = std::min(rank.oldest, streams[i].unended);
   return ticket - rank.oldest >= problem_.launch_window;
 }
 
@@ -221,7 +211,7 @@ void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
 template <bool kShares>
 [[gnu::always_inline]] inline void EventLoop<kShares>::arrive(StreamHead& stream) {
   if constexpr (kShares) {
-    if (!calls_.empty() && stream.task.op->opens && replay(stream)) return;
+    if (stream.task.op->opens && calls_of(stream.task.rank) && replay(stream)) return;
     stream.arrived = true;
   }
   if (stream.task.op->grouped) return arrive_group(stream);

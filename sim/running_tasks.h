@@ -55,6 +55,8 @@ struct Group {
   Picoseconds free = 0;  // those so far no longer hold it
 };
 
+struct RankCalls;
+
 /// What every task reads of its rank is in one cache line.
 struct alignas(64) Rank {
   const StreamOp* ops = nullptr;
@@ -63,8 +65,11 @@ struct alignas(64) Rank {
   const StreamOrder::OwnWait* own_waits = nullptr;
   const StreamOrder* order = nullptr;
   const Instance* instance = nullptr;
-  uint32_t first_stream = 0, num_streams = 0;
+  RankCalls* calls = nullptr;  // null: none run as one
+  uint32_t first_stream = 0;
   uint32_t oldest = 0;  // the first task that has not ended is not before this
+
+  uint32_t num_streams() const { return static_cast<uint32_t>(order->streams.size()); }
 };
 static_assert(sizeof(Rank) == 64);
 
