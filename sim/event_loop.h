@@ -20,7 +20,7 @@
 namespace pgram::sim {
 
 /// kShares: links, SMs or cores are shared, there is jitter, or calls run as one. Where there is none of it, no task
-/// pays for asking.
+/// pays for asking. What is marked as inline has one caller, or one that counts: the compiler does not know that.
 template <bool kShares>
 class EventLoop {
  public:
@@ -67,10 +67,10 @@ class EventLoop {
     return index < streams_.size() ? streams_[index].task : group_tasks_[index - streams_.size()];
   }
   /// At the head of its stream with all waits done: starts once its partners are there.
-  void arrive(StreamHead&);
+  [[gnu::always_inline]] inline void arrive(StreamHead&);
   /// The tasks of a group come together, each to its own meeting.
   void arrive_group(StreamHead&);
-  void set_up(const Running&);
+  [[gnu::always_inline]] inline void set_up(const Running&);
   void meet(uint32_t index, const Running&);
   uint32_t* waiting_at(Meeting& meeting) {
     return meeting.needed <= meeting.waiting.size() ? meeting.waiting.data() : waiting_.data() + meeting.waiting[0];
@@ -110,13 +110,14 @@ class EventLoop {
   static bool may_be_whole(const Rank&, const ClosedBody&);
   bool cost_alike(const Instance&, const Instance&, uint16_t body) const;
   bool are_free(const ClosedBody&) const;
-  bool find_part(const StreamHead& opening, CallPart& part);
-  void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
+  [[gnu::always_inline]] inline bool find_part(const StreamHead& opening, CallPart& part);
+  [[gnu::always_inline]] inline void add_next(const StreamOrder::Visit& next, uint32_t rank, CallPart& part);
   CallTimes::Key key_of(uint32_t rank, const CallPart& part, double share);
   const CallTimes* find_times(uint32_t rank, const CallPart& part, double share);
   void add_parts(uint32_t rank, const CallTimes& times, double share);
-  bool follows(const StreamOrder::Visit&, uint32_t rank, const RankCalls::Timed& before, CallPart& part);
-  bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
+  [[gnu::always_inline]] inline bool follows(const StreamOrder::Visit&, uint32_t rank, const RankCalls::Timed& before,
+                                             CallPart& part);
+  [[gnu::always_inline]] inline bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
   /// When a stream will be past a task, of the parts that run as one or behind them.
   Picoseconds passes_at(const RankCalls&, const StreamHead&, uint32_t ticket) const;
   struct Head {
@@ -175,7 +176,7 @@ class EventLoop {
   void begin_flow(uint32_t place);
   bool runs_alone(uint32_t place);
   void join_network(uint32_t place);
-  void come_to_links(std::span<const LinkUse> uses, const Running& first);
+  [[gnu::always_inline]] inline void come_to_links(std::span<const LinkUse> uses, const Running& first);
   void leave_links(uint32_t place);
   void flow_done(uint32_t place);
   void start_steps(uint32_t place);
@@ -215,11 +216,11 @@ class EventLoop {
   void push_other(Picoseconds time, Other other, uint32_t index) {
     events_.push({time, uint64_t{index} << 5 | static_cast<uint64_t>(other) << 2 | kOther});
   }
-  bool next_event();
-  void happen_other(Other other, uint32_t index);
+  [[gnu::always_inline]] inline bool next_event();
+  [[gnu::always_inline]] inline void happen_other(Other other, uint32_t index);
   /// What held a core is done; the rest of the time on the stream (a collective's latency) needs none.
   void work_done(uint32_t index);
-  void free_stream(StreamHead&);
+  [[gnu::always_inline]] inline void free_stream(StreamHead&);
   std::vector<Stuck> stuck();
 
   const Problem& problem_;

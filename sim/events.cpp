@@ -207,9 +207,8 @@ void EventLoop<kShares>::pass_ended(StreamHead& stream, uint32_t ticket) {
   for (; ready; ready &= ready - 1) try_head(streams[std::countr_zero(ready)]);
 }
 
-// Inline: it has one caller, but the compiler does not know that.
 template <bool kShares>
-[[gnu::always_inline]] inline void EventLoop<kShares>::arrive(StreamHead& stream) {
+void EventLoop<kShares>::arrive(StreamHead& stream) {
   if constexpr (kShares) {
     if (stream.task.op->opens && calls_of(stream.task.rank) && replay(stream)) return;
     stream.arrived = true;
@@ -337,7 +336,7 @@ bool EventLoop<kShares>::next_event() {
   const auto [time, what] = events_.pop();
   now_ = time;
   if ((what & 3) == kFreed) {
-    free_stream(streams_[what >> 2]);
+    due_[num_due_++] = static_cast<uint32_t>(what >> 2);
   } else if ((what & 3) == kEnded) {
     StreamHead& stream = streams_[what >> 34];
     // Later tasks may have ended at this very moment too.
