@@ -96,14 +96,19 @@ void EventLoop<kShares>::add_parts(uint32_t r, const CallTimes& first, double sh
   const StreamOrder::Visit* visit = adjacent(*calls.part.visit);
   if (!visit) return;
   const Rank& rank = ranks_[r];
-  uint32_t oldest_outside = kNoTicket;
-  for (uint32_t d = 0; d < rank.num_streams(); ++d) {
-    const uint32_t unended = streams_[rank.first_stream + d].unended;
-    if (!(calls.part.streams >> d & 1)) oldest_outside = std::min(oldest_outside, unended);
-  }
+  // Whether a task is not issued yet when its call begins, and all before that on the part's streams has ended.
+  const auto beyond_window_then = [&](uint32_t ticket, uint32_t first_ticket) {
+    if (ticket - rank.oldest < problem_.launch_window) return false;
+    uint32_t oldest = first_ticket;
+    for (uint32_t d = 0; d < rank.num_streams(); ++d) {
+      const uint32_t unended = streams_[rank.first_stream + d].unended;
+      if (!(calls.part.streams >> d & 1)) oldest = std::min(oldest, unended);
+    }
+    return ticket - oldest >= problem_.launch_window;
+  };
   CallPart next;
   for (; visit && follows(*visit, r, calls.parts.back(), next); visit = adjacent(*visit)) {
-    if (next.last_ticket() - std::min(oldest_outside, visit->first_ticket) >= problem_.launch_window) return;
+    if (beyond_window_then(next.last_ticket(), visit->first_ticket)) return;
     const CallTimes* const known = find_times(r, next, share);
     if (!known || known->waits != part_waits_) return;
     if (visit->next && !known->is_late(static_cast<uint8_t>(Stream::compute))) {
