@@ -51,6 +51,7 @@ TEST_P(Streams, LatencyHoldsNoStream) {
   }
   const SimulationResult result = run(make.plan, 1, 0, 10);
   for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(span_of(result, {1, i, 0}).end, 11 + i);
+  EXPECT_EQ(result.makespan, 13) << "the last one's arrival is the end";
 }
 
 // Event slot 0 is recorded twice; each wait sees the latest record issued before it, not the last of the program.
@@ -92,6 +93,47 @@ TEST_P(Streams, CollectiveStartsWhenAllAreThere) {
   EXPECT_EQ(third.start, 0);
   EXPECT_EQ(third.wait(), 7'000);
   for (const Span& span : {first, second, third}) EXPECT_EQ(span.end, 7'000);
+}
+
+// Whether ops are calls of their own or one body makes no difference, and a body without ops takes no time. Role 0
+// calls F, nothing, an all-reduce and B; role 1 has F, F, the all-reduce and B in one body. F = 5 and B = 7: the
+// all-reduce begins at 10, for which role 0 waits from 5 on, and both end at 17. Twice: the second one begins at 27,
+// after role 0 has waited from 22 on, and both end at 34.
+TEST_P(Streams, OpsOfOneBodyAreAsCallsOfTheirOwn) {
+  PlanMaker make(2);
+  Communicator pipeline;
+  pipeline.name = "pipeline";
+  pipeline.axes = kPp;
+  const uint16_t f = make.compute("F", 0), b = make.compute("B", 1);
+  const uint16_t reduce = make.transfer("reduce", Kernel::all_reduce, make.comm(pipeline), Stream::misc);
+  Body none, all;
+  none.name = "none";
+  all.name = "all";
+  for (uint16_t body : {f, f, reduce, b}) all.ops.push_back(make.plan.bodies[body].ops[0]);
+  all.waits = {1, 2};
+  all.ops[2].num_waits = all.ops[3].num_waits = 1;
+  all.ops[3].first_wait = 1;
+  make.plan.bodies.push_back(none);
+  make.plan.bodies.push_back(all);
+  for (int i = 0; i < 2; ++i) {
+    make.call(0, f, {}, {0});
+    make.call(0, 3);
+    make.call(0, reduce, {0}, {1});
+    make.call(0, b, {1});
+    make.call(1, 4);
+  }
+  const SimulationResult result = run(make.plan, 5'000, 7'000, 0);
+  EXPECT_EQ(result.tasks, 2u * (3 + 4));
+  for (uint32_t i = 0; i < 2; ++i) {
+    const Picoseconds since = i * 17'000;
+    EXPECT_EQ(span_of(result, {0, 4 * i + 2, 0}).start, since + 5'000);
+    EXPECT_EQ(span_of(result, {0, 4 * i + 2, 0}).wait(), 5'000);
+    EXPECT_EQ(span_of(result, {1, i, 2}).start, since + 10'000);
+    EXPECT_EQ(span_of(result, {1, i, 2}).wait(), 0);
+    EXPECT_EQ(span_of(result, {0, 4 * i + 3, 0}).end, since + 17'000);
+    EXPECT_EQ(span_of(result, {1, i, 3}).end, since + 17'000);
+  }
+  EXPECT_EQ(result.makespan, 34'000);
 }
 
 // Two roles that first send to each other and then receive, all on one stream: neither send finds its partner.
