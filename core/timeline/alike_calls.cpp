@@ -12,20 +12,22 @@ std::span<const AlikeCall> StepGraph::alike_calls(uint32_t rank) const {
   return {range.begin(), range.end()};
 }
 
-/// What explains() the start of a compute task, where it is a tensor collective of its call and of ranks that are all
-/// alike, waited for nobody and had all links for itself. Null where it is not, or where that is not seen at once. Only
-/// where the spans are in the plan's order, all ranks of the role are alike or the task is in an AlikeCall, and the
-/// task before on the stream has ended earlier.
-inline const Span* StepGraph::lone_tensor_collective_before(const RankTasks& tasks, const Span& span) const {
-  for (const uint16_t op : order_.bodies().waits_of(tasks.op(span))) {
-    const BodyOrders::OpOrder& awaited = tasks.order->op({span.call, op});
-    const Span& before = *tasks.in_order(span.call, awaited);
-    if (before.end < span.start) continue;
-    const bool lone = awaited.in_role && awaited.category == Category::tensor_comm &&
-                      is_communication(awaited.kernel) && !before.waits() && !is_contended(index_of(before));
-    return lone ? &before : nullptr;
-  }
-  return nullptr;
+/// The first of its body that a task waits for, if it is a tensor collective of ranks of one role. Null if it is not.
+inline const BodyOrders::OpOrder* StepGraph::tensor_collective_before(const RankTasks& tasks, const Span& span) const {
+  const auto waits = order_.bodies().waits_of(tasks.op(span));
+  if (waits.empty()) return nullptr;
+  const BodyOrders::OpOrder& op = tasks.order->op({span.call, waits.front()});
+  const bool is_one = op.in_role && op.category == Category::tensor_comm && is_communication(op.kernel);
+  return is_one ? &op : nullptr;
+}
+
+/// The span of that, where it explains() the start of the task, waited for nobody and had all links for itself. Null
+/// where it is not so. Only where the spans are in the plan's order, all ranks of the role are alike or the task is in
+/// an AlikeCall, and the task before on the stream has ended earlier.
+inline const Span* StepGraph::lone_before(const RankTasks& tasks, const Span& span,
+                                          const BodyOrders::OpOrder& collective) const {
+  const Span& before = *tasks.in_order(span.call, collective);
+  return before.end >= span.start && !before.waits() && !is_contended(index_of(before)) ? &before : nullptr;
 }
 
 /// From the first call of a pattern; `first`: its first compute span.
@@ -36,14 +38,16 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
   const auto on_compute = tasks.on(Stream::compute);
   if (!computes || computes->num_ops > on_compute.data() + on_compute.size() - &first) return;
   pattern.num_compute = computes->num_ops;
+  pattern.awaited = tensor_collective_before(tasks, first);
   pattern.category = computes->category;
   Picoseconds now = first.start;
   const Span* span = &first;
   for (const uint64_t head : order_.bodies().heads_of(*computes)) {
     if (span->call != call.call || span->head() != head || span->start < now) return;
     if (span->start > now) {
-      const Span* const collective = lone_tensor_collective_before(tasks, *span);
-      if (!collective || collective->start > now) return;
+      const BodyOrders::OpOrder* const collective = tensor_collective_before(tasks, *span);
+      const Span* const before = collective ? lone_before(tasks, *span, *collective) : nullptr;
+      if (!before || before->start > now) return;
       pattern.gaps += span->start - now;
     }
     now = span++->end;
@@ -63,15 +67,14 @@ void StepGraph::learn(Pattern& pattern, const AlikeCall& call, const Span& first
   }
 }
 
-/// Between `now` and the next span, which must end later than `now`.
-inline bool StepGraph::note_gap(const RankTasks& tasks, const Span& next, Picoseconds now, Compute& compute) {
+/// Between `now` and the next span, which must end later than `now`. `before`: the lone collective before that, or
+/// null.
+inline bool StepGraph::note_gap(const Span& next, Picoseconds now, const Span* before, Compute& compute) {
   if (next.end < now) return false;
   if (next.start < now) {
     compute.disjoint = false;
     return true;
   }
-  const Span* before = nullptr;
-  if (all_alike(tasks.role) && next.start <= step().end) before = lone_tensor_collective_before(tasks, next);
   if (before) compute.covered += next.start - std::max(before->start, now);
   if (!before || before->start > now) gaps_.push_back({now, before ? before : &next});
   return true;
@@ -93,6 +96,10 @@ bool StepGraph::calls_in_order(uint32_t rank, Compute& compute) {
   };
   const auto alike = alike_calls(rank);
   const AlikeCall *next_alike = alike.data(), *const last_alike = next_alike + alike.size();
+  const Picoseconds last_start = all_alike(tasks.role) ? step().end : step().start;  // after a lone collective
+  const auto lone = [&](const Span& next, const BodyOrders::OpOrder* collective) {
+    return collective && next.start <= last_start ? lone_before(tasks, next, *collective) : nullptr;
+  };
   Picoseconds now = step().start;
   for (const Span *at = on_compute.data(), *const end = at + on_compute.size(); at < end;) {
     const uint32_t call = at->call;
@@ -101,7 +108,7 @@ bool StepGraph::calls_in_order(uint32_t rank, Compute& compute) {
       if (!pattern.is_known) learn(pattern, *next_alike, *at);
       ++next_alike;
       if (pattern.is_covered) {
-        if (at->start != now && !note_gap(tasks, *at, now, compute)) return false;
+        if (at->start != now && !note_gap(*at, now, lone(*at, pattern.awaited), compute)) return false;
         ++pattern.calls;
         now = at->start + pattern.length;
         at += pattern.num_compute;
@@ -118,7 +125,8 @@ bool StepGraph::calls_in_order(uint32_t rank, Compute& compute) {
     Picoseconds& busy = compute.busy[static_cast<size_t>(ops->category)];
     for (const uint64_t head : order_.bodies().heads_of(*ops)) {
       if (at->call != call || at->head() != head) return false;
-      if (at->start != now && !note_gap(tasks, *at, now, compute)) return false;
+      if (at->start != now && !note_gap(*at, now, lone(*at, tensor_collective_before(tasks, *at)), compute))
+        return false;
       busy += at->end - at->start;
       now = at++->end;
     }

@@ -117,8 +117,9 @@ class StepGraph {
     uint32_t num_compute = 0;
     uint32_t first_tensor = 0, num_tensor = 0;  ///< of the tensor lane those that begin and end meanwhile
     Picoseconds length = 0, gaps = 0, tensor_time = 0;
-    Category category = Category::other;  ///< of the compute
-    uint32_t calls = 0;                   ///< that are covered, of the rank that is looked at
+    const BodyOrders::OpOrder* awaited = nullptr;  ///< by the first compute span: tensor_collective_before()
+    Category category = Category::other;           ///< of the compute
+    uint32_t calls = 0;                            ///< that are covered, of the rank that is looked at
   };
   /// Of the operations of all roles on a communicator, the one that begins last; of several that of the first role.
   struct Latest {
@@ -149,8 +150,9 @@ class StepGraph {
   bool calls_in_order(uint32_t rank, Compute&);
   std::span<const AlikeCall> alike_calls(uint32_t rank) const;
   void learn(Pattern&, const AlikeCall&, const Span& first) const;
-  const Span* lone_tensor_collective_before(const RankTasks&, const Span&) const;
-  bool note_gap(const RankTasks&, const Span& next, Picoseconds now, Compute&);
+  const BodyOrders::OpOrder* tensor_collective_before(const RankTasks&, const Span&) const;
+  const Span* lone_before(const RankTasks&, const Span&, const BodyOrders::OpOrder& collective) const;
+  bool note_gap(const Span& next, Picoseconds now, const Span* before, Compute&);
   void note_contention();
   uint32_t index_of(const Span& span) const { return static_cast<uint32_t>(&span - spans_.data()); }
   bool is_contended(uint32_t span) const { return !contended_.empty() && contended_[span / 64] >> span % 64 & 1; }
