@@ -64,14 +64,14 @@ class EventLoop {
 
   // --- running
   Running& running(uint32_t index) {
-    return index < streams_.size() ? streams_[index].task : group_tasks_[index - streams_.size()];
+    return group_ == 0 || index < streams_.size() ? streams_[index].task : group_tasks_[index - streams_.size()];
   }
   /// At the head of its stream with all waits done: starts once its partners are there.
   [[gnu::always_inline]] inline void arrive(StreamHead&);
   /// The tasks of a group come together, each to its own meeting.
   void arrive_group(StreamHead&);
   [[gnu::always_inline]] inline void set_up(const Running&);
-  void meet(uint32_t index, const Running&);
+  [[gnu::always_inline]] inline void meet(uint32_t index, const Running&);
   uint32_t* waiting_at(Meeting& meeting) {
     return meeting.needed <= meeting.waiting.size() ? meeting.waiting.data() : waiting_.data() + meeting.waiting[0];
   }
