@@ -147,13 +147,18 @@ void EventLoop<kShares>::try_head(StreamHead& stream) {
   if (stream.ticket == kNoTicket) return;
   Rank& rank = ranks_[stream.task.rank];
   const RankCalls* const calls = calls_of(stream.task.rank);
-  // Already runs, as one with others or, where these were just disturbed, alone.
-  if (calls && stream.arrived) return;
-  if (calls && calls->replay && calls->part.streams >> stream.dense & 1) return go_on_behind(stream);
+  if constexpr (kShares) {
+    // Already runs, as one with others or, where these were just disturbed, alone.
+    if (calls && stream.arrived) return;
+    if (calls && calls->replay && calls->part.streams >> stream.dense & 1) return go_on_behind(stream);
+  }
   StreamHead* const streams = streams_beside(stream);
   const auto must_wait = [&](uint32_t other, uint32_t ticket) {
     if (streams[other].unended > ticket) return false;
-    if (calls && calls->replay && calls->part.streams >> other & 1 && has_passed(streams[other], ticket)) return false;
+    if constexpr (kShares) {
+      if (calls && calls->replay && calls->part.streams >> other & 1 && has_passed(streams[other], ticket))
+        return false;
+    }
     await(stream, streams[other], ticket);
     return true;
   };
