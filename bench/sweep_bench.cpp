@@ -14,6 +14,7 @@
 #include <ctime>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 #include <thread>
@@ -190,13 +191,14 @@ constexpr const char* kSome =
 /// Some seconds of one thread.
 constexpr const char* kMore =
     "pgram_sweep: 1\nname: more\nmodels: [llama-3.1-8b, mistral-7b]\nclusters: {name: dgx-h100, nodes: [1, 2, 4]}\n"
-    "layouts: all\nglobal_batch: [32, 64, 128, 256]\nmicro_batch: [1, 2, 4]\nsequence: [4096, 8192]\n"
+    "layouts: all\nglobal_batch: [32, 64, 128, 256, 512]\nmicro_batch: [1, 2, 4]\nsequence: [2048, 4096, 8192]\n"
     "filters: micro_batches <= 32\n";
 
 void bench_threads(const Folder& folder) {
   const Sweep sweep = parse_sweep(kMore, "more");
   const Grid grid(sweep);
-  std::vector<double> times[2];
+  const std::string file = folder.write("more.yaml", kMore);
+  std::vector<double> times[2], apart;
   std::string rows[2];
   for (int round = 0; round < 9; ++round) {
     for (const unsigned threads : {1u, 2u}) {
@@ -210,10 +212,23 @@ void bench_threads(const Folder& folder) {
       times[threads - 1].push_back(seconds_since(begin));
       rows[threads - 1] = csv_of(folder, database);
     }
+    const Clock::time_point begin = Clock::now();
+    {
+      const auto whole = [&](const char* name) {
+        fs::remove(folder / name);
+        run_program({"sweep", file, "--out", folder / name, "--threads", "1"});
+      };
+      std::jthread beside([&] { whole("beside.db"); });
+      whole("apart.db");
+    }
+    apart.push_back(2 * times[0].back() / seconds_since(begin));
   }
+  std::vector<double> gains;  // of neighbours in time: the machine is faster for some rounds than for others
+  std::ranges::transform(times[0], times[1], std::back_inserter(gains), std::divides());
   std::printf("\n%lu cases: one thread %.2f s, two %.2f s: %.2f x (aim: 1.8); rows %s\n",
-              static_cast<unsigned long>(grid.cases()), median(times[0]), median(times[1]),
-              median(times[0]) / median(times[1]), rows[0] == rows[1] ? "the same" : "DIFFER");
+              static_cast<unsigned long>(grid.cases()), median(times[0]), median(times[1]), median(gains),
+              rows[0] == rows[1] ? "the same" : "DIFFER");
+  std::printf("  what the machine gives to two processes, each with all of it on one thread: %.2f x\n", median(apart));
 }
 
 void bench_kills(const Folder& folder, int most) {
