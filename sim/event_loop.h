@@ -115,7 +115,7 @@ class EventLoop {
   CallTimes::Key key_of(uint32_t rank, const CallPart& part, double share);
   const CallTimes* find_times(uint32_t rank, const CallPart& part, double share);
   void add_parts(uint32_t rank, const CallTimes& times, double share);
-  [[gnu::always_inline]] inline bool follows(const StreamOrder::Visit&, uint32_t rank, const RankCalls::Timed& before,
+  [[gnu::always_inline]] inline bool follows(const StreamOrder::Visit&, uint32_t rank, const RankCalls::Timed& last,
                                              CallPart& part);
   [[gnu::always_inline]] inline bool next_follows(uint32_t rank, const StreamOrder::Visit& next, CallPart& part);
   /// When a stream will be past a task, of the parts that run as one or behind them.
